@@ -1,0 +1,281 @@
+//! The spec after validation: every default filled in, every rule of a single app checked.
+//! Serialises to the same YAML shape that the user writes (`ecspipe render --resolved`). Must not hold raw, unchecked text.
+
+use std::collections::BTreeMap;
+
+use ipnet::Ipv4Net;
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use crate::types::{AppName, Span};
+
+/// One app, as its owner wants it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Spec {
+    /// The version of the spec's format; always 1.
+    pub version: u32,
+    /// The app's name, from which every other name is derived.
+    pub app: AppName,
+    /// The account that the app must be in; any other is refused before anything is made.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub account: Option<String>,
+    /// The region; a flag or the environment may give it instead.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub region: Option<String>,
+    /// Where the app runs.
+    pub network: Network,
+    /// What runs.
+    pub service: Service,
+    /// How the world reaches it.
+    pub load_balancer: LoadBalancer,
+    /// Where its code comes from.
+    pub source: Source,
+    /// How its image is built.
+    pub build: Build,
+    /// How a new version replaces the old one.
+    pub deploy: Deploy,
+    /// The owner's tags, put on everything beside ecspipe's own.
+    pub tags: BTreeMap<String, String>,
+}
+
+/// The app's VPC.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Network {
+    /// The VPC's address range.
+    pub cidr: Ipv4Net,
+    /// The availability zones and their subnets.
+    pub zones: Zones,
+    /// How private subnets reach the world.
+    pub nat: Nat,
+}
+
+/// Zones by name, or how many to take in the order of their names.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
+pub enum Zones {
+    /// A number of zones (2 to 6); subnets are carved from the VPC's range: see [`Network::subnets`].
+    Count(u8),
+    /// Named zones with their subnets.
+    Named(Vec<Zone>),
+}
+
+/// One availability zone with its public and its private subnet.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Zone {
+    /// The zone's name, such as `eu-central-1a`.
+    pub name: String,
+    /// The public subnet: load balancer and NAT gateway.
+    pub public: Ipv4Net,
+    /// The private subnet: the tasks.
+    pub private: Ipv4Net,
+}
+
+impl Network {
+    /// The zones with their subnets. A count takes the first `available` zones by name and cuts the VPC's range into
+    /// equal blocks (a power of two that holds twice the count): public subnets first, private ones from the middle on.
+    /// The error says that the region has too few zones.
+    pub fn subnets(&self, available: &[String]) -> Result<Vec<Zone>, String> {
+        let count = match &self.zones {
+            Zones::Named(zones) => return Ok(zones.clone()),
+            Zones::Count(count) => usize::from(*count),
+        };
+        if available.len() < count {
+            return Err(format!(
+                "network.zones asks for {count} availability zones, the region offers {}: {}",
+                available.len(),
+                available.join(", ")
+            ));
+        }
+        let blocks = carve(self.cidr, count);
+        let half = blocks.len() / 2;
+        Ok(available[..count]
+            .iter()
+            .enumerate()
+            .map(|(i, name)| Zone {
+                name: name.clone(),
+                public: blocks[i],
+                private: blocks[half + i],
+            })
+            .collect())
+    }
+}
+
+/// The blocks that a count of zones is served from: the range cut into a power of two of equal parts, at least two a zone.
+/// Validation has checked that the parts are legal subnets (/28 or larger).
+fn carve(cidr: Ipv4Net, count: usize) -> Vec<Ipv4Net> {
+    let parts = (count * 2).next_power_of_two();
+    let bits = u8::try_from(parts.trailing_zeros()).unwrap_or(0);
+    cidr.subnets(cidr.prefix_len() + bits)
+        .map(Iterator::collect)
+        .unwrap_or_default()
+}
+
+/// How private subnets reach the world.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Nat {
+    /// A NAT gateway in every zone: a lost zone takes nobody else with it.
+    PerZone,
+    /// One NAT gateway for all zones: cheaper, one point of failure.
+    Single,
+    /// No NAT gateway: interface endpoints for ECR, CloudWatch Logs and a gateway endpoint for S3 instead.
+    None,
+}
+
+/// The ECS service and its task.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Service {
+    /// The image that runs until the first deployment. `None`: a small placeholder that answers the health check.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub image: Option<String>,
+    /// The port that the container listens on.
+    pub port: u16,
+    /// CPU units of the task (1024 is one vCPU); a pair that Fargate offers with `memory`.
+    pub cpu: u32,
+    /// Memory of the task in MiB.
+    pub memory: u32,
+    /// The processor that the image is built for.
+    pub architecture: Architecture,
+    /// How many tasks run, at the least 0.
+    pub desired_count: u32,
+    /// Plain environment variables of the container.
+    pub environment: BTreeMap<String, String>,
+    /// When the load balancer holds a task for healthy.
+    pub health_check: HealthCheck,
+}
+
+/// The processor that tasks run on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Architecture {
+    /// Intel and AMD, 64 bit: `X86_64` in ECS.
+    X86_64,
+    /// AWS Graviton: `ARM64` in ECS.
+    Arm64,
+}
+
+/// The target groups' health check.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct HealthCheck {
+    /// The path that is asked for.
+    pub path: String,
+    /// Time between two checks: 5s to 300s.
+    pub interval: Span,
+    /// Time for an answer: 2s to 120s, less than the interval.
+    pub timeout: Span,
+    /// Good answers in a row before a task counts as healthy: 2 to 10.
+    pub healthy: u32,
+    /// Bad answers in a row before it counts as unhealthy: 2 to 10.
+    pub unhealthy: u32,
+    /// The HTTP status codes that are good answers, such as `200` or `200-399`.
+    pub status: String,
+    /// How long ECS ignores bad answers after a task has started.
+    pub grace: Span,
+}
+
+/// The application load balancer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct LoadBalancer {
+    /// The listener for everyone.
+    pub production: Listener,
+    /// The listener on which a new version is looked at first.
+    pub test: Listener,
+}
+
+/// One HTTP listener.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Listener {
+    /// Its port.
+    pub port: u16,
+    /// Who may reach it.
+    pub allow: Vec<Ipv4Net>,
+}
+
+/// Where the code comes from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Source {
+    /// A CodeCommit repository that ecspipe makes.
+    Codecommit(CodeCommit),
+}
+
+/// A CodeCommit repository and the branch that is deployed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct CodeCommit {
+    /// The repository's name.
+    pub repository: String,
+    /// The branch whose pushes start the pipeline.
+    pub branch: String,
+}
+
+/// How the image is built.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Build {
+    /// The Dockerfile, relative to the repository's root.
+    pub dockerfile: String,
+    /// The build context, relative to the repository's root.
+    pub context: String,
+}
+
+/// How a new version replaces the old one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Deploy {
+    /// Who moves the traffic.
+    pub engine: Engine,
+    /// In which steps production traffic moves.
+    pub strategy: Strategy,
+    /// Wait for `reroute` before production traffic moves; `None` goes on by itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub approve: Option<Approve>,
+    /// How long the old tasks are kept after the traffic has moved.
+    pub keep_old: Span,
+    /// What rolls a deployment back by itself.
+    pub rollback_on: Vec<RollbackOn>,
+}
+
+/// Who moves the traffic.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Engine {
+    /// AWS CodeDeploy, blue/green.
+    Codedeploy,
+}
+
+/// In which steps production traffic moves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Strategy {
+    /// All of it in one step.
+    AllAtOnce,
+    /// A first part, a wait, then the rest.
+    Canary {
+        /// The first part: 1 to 99 percent.
+        percent: u8,
+        /// The wait in whole minutes.
+        wait: Span,
+    },
+    /// Equal parts at equal intervals.
+    Linear {
+        /// Each part: 1 to 99 percent.
+        percent: u8,
+        /// The interval in whole minutes.
+        every: Span,
+    },
+}
+
+/// The wait for a person at CodeDeploy's `Ready`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Approve {
+    /// After this time without `reroute` the deployment is stopped. Whole minutes, 1 to 7200.
+    pub within: Span,
+}
+
+/// What rolls a deployment back by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum RollbackOn {
+    /// The deployment failed: `DEPLOYMENT_FAILURE`.
+    Failure,
+    /// Somebody stopped it: `DEPLOYMENT_STOP_ON_REQUEST`.
+    Stop,
+}
