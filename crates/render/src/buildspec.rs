@@ -1,0 +1,26 @@
+//! `buildspec.yml`: builds the image, pushes it, and leaves `imageDetail.json` with its digest (AWS.md §1.4).
+//! Must not write text of the spec into a command: it goes in as environment variables, which the shell doesn't read as code.
+
+use ecspipe_spec::{Architecture, Facts, Names, Spec};
+use serde_json::json;
+
+use crate::{RenderError, templates};
+
+const TEMPLATE: &str = include_str!("buildspec.yml.hbs");
+
+/// The file's text.
+pub(crate) fn render(spec: &Spec, facts: &Facts) -> Result<String, RenderError> {
+    let names = Names::new(&spec.app, facts);
+    let platform = match spec.service.architecture {
+        Architecture::X86_64 => "linux/amd64",
+        Architecture::Arm64 => "linux/arm64",
+    };
+    let (account, region, suffix) = (&facts.account, &facts.region, facts.dns_suffix());
+    let context = json!({
+        "repository_uri": format!("{account}.dkr.ecr.{region}.{suffix}/{}", names.app()),
+        "dockerfile": spec.build.dockerfile,
+        "context": spec.build.context,
+        "platform": platform,
+    });
+    templates::render(TEMPLATE, &context)
+}

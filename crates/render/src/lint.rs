@@ -1,0 +1,375 @@
+//! What no single file shows: whether the files fit each other, the place, and AWS's limits. Reads the text that would be
+//! written, not the values it came from. Must not repair anything.
+
+use ecspipe_spec::taskdef::{IMAGE_PLACEHOLDER, TaskDefinition};
+use ecspipe_spec::{Facts, Names, Spec, Zones};
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::appspec::{AppSpec, TASK_DEFINITION_PLACEHOLDER};
+use crate::{APPSPEC, Artifact, BUILDSPEC, RenderError, TASKDEF};
+
+/// The largest task definition that ECS takes (AWS.md §1.6).
+const TASKDEF_BYTES: usize = 64 * 1024;
+
+/// The largest input artifact of the CodeDeployToECS action (AWS.md §1.2). Zipping makes the files smaller, never larger
+/// by more than the headers, for which there is room.
+const BUNDLE_BYTES: usize = 3_000_000 - 4096;
+
+/// Something that would not work.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Finding {
+    /// The file or the key that it is about.
+    pub about: String,
+    /// What is wrong.
+    pub message: String,
+    /// What to do about it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
+}
+
+/// Checks the files of `spec` for the place of `facts`.
+pub(crate) fn check(spec: &Spec, facts: &Facts, artifacts: &[Artifact]) -> Result<(), RenderError> {
+    let mut findings = Findings(Vec::new());
+    findings.place(spec, facts);
+    findings.sizes(artifacts);
+    let definition = findings.definition(text(artifacts, TASKDEF));
+    let appspec = findings.appspec(text(artifacts, APPSPEC));
+    findings.buildspec(text(artifacts, BUILDSPEC));
+    if let (Some(definition), Some(appspec)) = (definition, appspec) {
+        findings.together(&definition, &appspec);
+        findings.names(&Names::new(&spec.app, facts), &definition);
+    }
+    if findings.0.is_empty() {
+        Ok(())
+    } else {
+        Err(RenderError::Check {
+            findings: findings.0,
+        })
+    }
+}
+
+/// All findings in one line.
+pub(crate) fn sentence(findings: &[Finding]) -> String {
+    let each = |finding: &Finding| match &finding.hint {
+        Some(hint) => format!("{}: {} ({hint})", finding.about, finding.message),
+        None => format!("{}: {}", finding.about, finding.message),
+    };
+    findings.iter().map(each).collect::<Vec<_>>().join("; ")
+}
+
+fn text<'a>(artifacts: &'a [Artifact], name: &str) -> &'a str {
+    artifacts
+        .iter()
+        .find(|artifact| artifact.name == name)
+        .map_or("", |artifact| &artifact.contents)
+}
+
+struct Findings(Vec<Finding>);
+
+impl Findings {
+    /// The file says where the app must be; the files are for where the caller is.
+    fn place(&mut self, spec: &Spec, facts: &Facts) {
+        if let Some(account) = spec
+            .account
+            .as_ref()
+            .filter(|account| **account != facts.account)
+        {
+            let message = format!(
+                "the spec is for account {account}, this is {}",
+                facts.account
+            );
+            self.add(
+                "account",
+                message,
+                Some("use the credentials of that account"),
+            );
+        }
+        if let Some(region) = spec
+            .region
+            .as_ref()
+            .filter(|region| **region != facts.region)
+        {
+            let message = format!("the spec is for region {region}, this is {}", facts.region);
+            self.add(
+                "region",
+                message,
+                Some("leave `--region` out, or change the spec"),
+            );
+        }
+        if let Zones::Named(zones) = &spec.network.zones {
+            for zone in zones
+                .iter()
+                .filter(|zone| !zone.name.starts_with(&facts.region))
+            {
+                let message = format!("zone {} is not in region {}", zone.name, facts.region);
+                self.add(
+                    "network.zones",
+                    message,
+                    Some("name the region's own zones, or give a number of zones"),
+                );
+            }
+        }
+    }
+
+    fn sizes(&mut self, artifacts: &[Artifact]) {
+        let total: usize = artifacts
+            .iter()
+            .map(|artifact| artifact.contents.len())
+            .sum();
+        if total > BUNDLE_BYTES {
+            let message =
+                format!("the files have {total} bytes, CodePipeline takes {BUNDLE_BYTES}");
+            self.add(
+                "service.environment",
+                message,
+                Some("move large values out of the environment"),
+            );
+        }
+    }
+
+    fn definition(&mut self, text: &str) -> Option<TaskDefinition> {
+        // ECS counts the definition without the spaces of the file.
+        let compact = serde_json::from_str::<Value>(text)
+            .map(|value| value.to_string().len())
+            .unwrap_or(text.len());
+        if compact > TASKDEF_BYTES {
+            let message =
+                format!("the task definition has {compact} bytes, ECS takes {TASKDEF_BYTES}");
+            self.add(
+                "service.environment",
+                message,
+                Some("move large values out of the environment"),
+            );
+        }
+        let placeholder = format!("<{IMAGE_PLACEHOLDER}>");
+        let count = text.matches(&placeholder).count();
+        if count != 1 {
+            let message = format!(
+                "the text {placeholder} is there {count} times, and CodePipeline replaces each"
+            );
+            self.add(
+                TASKDEF,
+                message,
+                Some("take it out of `service.environment`"),
+            );
+        }
+        self.read(TASKDEF, serde_json::from_str(text))
+    }
+
+    fn appspec(&mut self, text: &str) -> Option<AppSpec> {
+        let appspec: AppSpec = self.read(APPSPEC, serde_saphyr::from_str(text))?;
+        if appspec.resources.len() != 1 {
+            self.add(
+                APPSPEC,
+                format!(
+                    "{} resources, CodeDeploy wants one",
+                    appspec.resources.len()
+                ),
+                None,
+            );
+        }
+        let count = text.matches(TASK_DEFINITION_PLACEHOLDER).count();
+        if count != 1 {
+            self.add(
+                APPSPEC,
+                format!("{TASK_DEFINITION_PLACEHOLDER} is there {count} times"),
+                None,
+            );
+        }
+        Some(appspec)
+    }
+
+    fn buildspec(&mut self, text: &str) {
+        let Some(buildspec) = self.read::<Value, _>(BUILDSPEC, serde_saphyr::from_str(text)) else {
+            return;
+        };
+        if buildspec["artifacts"]["files"] != serde_json::json!(["imageDetail.json"]) {
+            self.add(
+                BUILDSPEC,
+                "the artifact is not imageDetail.json alone".to_owned(),
+                None,
+            );
+        }
+    }
+
+    /// The load balancer sends its traffic to a container and a port of the task definition.
+    fn together(&mut self, definition: &TaskDefinition, appspec: &AppSpec) {
+        for resource in &appspec.resources {
+            let target = &resource.target_service.properties.load_balancer_info;
+            let container = definition
+                .container_definitions
+                .iter()
+                .find(|one| one.name == target.container_name);
+            match container {
+                None => {
+                    let message =
+                        format!("container `{}` is not in {TASKDEF}", target.container_name);
+                    self.add(APPSPEC, message, None);
+                }
+                Some(container) => {
+                    let port = target.container_port;
+                    if !container
+                        .port_mappings
+                        .iter()
+                        .any(|mapping| mapping.container_port == port)
+                    {
+                        self.add(
+                            APPSPEC,
+                            format!("container `{}` has no port {port}", container.name),
+                            None,
+                        );
+                    }
+                    if container.image != format!("<{IMAGE_PLACEHOLDER}>") {
+                        self.add(
+                            TASKDEF,
+                            format!(
+                                "container `{}` is not the one that is built",
+                                container.name
+                            ),
+                            None,
+                        );
+                    }
+                }
+            }
+        }
+    }
+
+    /// What is deployed is what was provisioned.
+    fn names(&mut self, names: &Names, definition: &TaskDefinition) {
+        if definition.family != names.app() {
+            self.add(
+                TASKDEF,
+                format!("family `{}` is not `{}`", definition.family, names.app()),
+                None,
+            );
+        }
+        let groups = definition
+            .container_definitions
+            .iter()
+            .filter_map(|container| container.log_configuration.options.get("awslogs-group"));
+        for group in groups.filter(|group| **group != names.service_log_group()) {
+            self.0.push(Finding {
+                about: TASKDEF.to_owned(),
+                message: format!("log group `{group}` is not `{}`", names.service_log_group()),
+                hint: None,
+            });
+        }
+    }
+
+    fn read<T, E: ToString>(&mut self, file: &str, read: Result<T, E>) -> Option<T> {
+        read.map_err(|error| self.add(file, error.to_string(), None))
+            .ok()
+    }
+
+    fn add(&mut self, about: &str, message: String, hint: Option<&str>) {
+        self.0.push(Finding {
+            about: about.to_owned(),
+            message,
+            hint: hint.map(str::to_owned),
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::render;
+
+    /// Renders a sound spec, breaks one file, and compares what is found.
+    #[track_caller]
+    fn broken(file: &str, from: &str, to: &str, want: &[&str]) {
+        let spec = ecspipe_spec::parse("version: 1\napp: web\nservice: { port: 80 }\n").unwrap();
+        let facts = Facts::new("111122223333", "eu-central-1");
+        let mut artifacts = render(&spec, &facts).unwrap();
+        let artifact = artifacts
+            .iter_mut()
+            .find(|artifact| artifact.name == file)
+            .unwrap();
+        assert!(artifact.contents.contains(from), "{}", artifact.contents);
+        artifact.contents = artifact.contents.replace(from, to);
+        let have = match check(&spec, &facts, &artifacts) {
+            Err(RenderError::Check { findings }) => findings,
+            other => panic!("{other:?}"),
+        };
+        let have: Vec<String> = have
+            .iter()
+            .map(|one| format!("{}: {}", one.about, one.message))
+            .collect();
+        assert_eq!(have, want);
+    }
+
+    #[test]
+    fn each_file_is_held_against_the_others() {
+        broken(
+            APPSPEC,
+            "ContainerName: web",
+            "ContainerName: app",
+            &["appspec.yaml: container `app` is not in taskdef.json"],
+        );
+        broken(
+            APPSPEC,
+            "ContainerPort: 80",
+            "ContainerPort: 81",
+            &["appspec.yaml: container `web` has no port 81"],
+        );
+        broken(
+            APPSPEC,
+            "<TASK_DEFINITION>",
+            "x",
+            &["appspec.yaml: <TASK_DEFINITION> is there 0 times"],
+        );
+        broken(
+            TASKDEF,
+            "<IMAGE1_NAME>",
+            "web:1",
+            &[
+                "taskdef.json: the text <IMAGE1_NAME> is there 0 times, and CodePipeline replaces each",
+                "taskdef.json: container `web` is not the one that is built",
+            ],
+        );
+        broken(
+            TASKDEF,
+            "\"family\": \"web\"",
+            "\"family\": \"app\"",
+            &["taskdef.json: family `app` is not `web`"],
+        );
+        broken(
+            TASKDEF,
+            "/ecs/web",
+            "/ecs/app",
+            &["taskdef.json: log group `/ecs/app` is not `/ecs/web`"],
+        );
+        broken(
+            BUILDSPEC,
+            "[imageDetail.json]",
+            "['**/*']",
+            &["buildspec.yml: the artifact is not imageDetail.json alone"],
+        );
+    }
+
+    #[test]
+    fn the_bundle_must_fit_into_a_pipeline_action() {
+        let padding = format!("artifacts: # {}", "x".repeat(BUNDLE_BYTES));
+        let spec = ecspipe_spec::parse("version: 1\napp: web\nservice: { port: 80 }\n").unwrap();
+        let facts = Facts::new("111122223333", "eu-central-1");
+        let mut artifacts = render(&spec, &facts).unwrap();
+        artifacts[2].contents = artifacts[2].contents.replace("artifacts:", &padding);
+        let error = check(&spec, &facts, &artifacts).unwrap_err().to_string();
+        assert!(error.contains("CodePipeline takes"), "{error}");
+    }
+
+    #[test]
+    fn a_file_that_can_not_be_read_is_a_finding() {
+        let spec = ecspipe_spec::parse("version: 1\napp: web\nservice: { port: 80 }\n").unwrap();
+        let error = check(&spec, &Facts::new("111122223333", "eu-central-1"), &[]).unwrap_err();
+        let RenderError::Check { findings } = error else {
+            panic!("{error}")
+        };
+        assert!(
+            findings.iter().any(|one| one.about == TASKDEF)
+                && findings.iter().any(|one| one.about == APPSPEC)
+        );
+    }
+}
