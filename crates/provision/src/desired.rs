@@ -1,0 +1,129 @@
+//! The wanted resources of a spec: the whole architecture, part by part. Must not know what exists, or ask anybody.
+
+mod balancer;
+mod delivery;
+mod network;
+mod policies;
+mod service;
+
+use std::collections::BTreeMap;
+
+use ecspipe_spec::{Facts, Names, Spec, Zone};
+
+use crate::Error;
+use crate::cloud::Scope;
+use crate::graph::{Graph, tokens};
+
+/// What the wanted resources follow from.
+#[derive(Debug, Clone, Copy)]
+pub struct Inputs<'a> {
+    /// The app.
+    pub spec: &'a Spec,
+    /// Where.
+    pub facts: &'a Facts,
+    /// The rendered buildspec, which the CodeBuild project holds.
+    pub buildspec: &'a str,
+}
+
+/// The wanted resources of an app. The error says that the spec can't be had in this place.
+pub fn desired(inputs: &Inputs<'_>) -> Result<Graph, Error> {
+    refuse_tokens(inputs)?;
+    let Inputs { spec, facts, .. } = *inputs;
+    let zones = spec
+        .network
+        .subnets(&facts.zones)
+        .map_err(|problem| Error::Impossible {
+            problem,
+            hint: "ask for fewer zones, or choose another region".to_owned(),
+        })?;
+    let place = Place {
+        spec,
+        facts,
+        names: Names::new(&spec.app, facts),
+        zones,
+    };
+    let mut graph = Graph::new(spec.app.clone(), spec.tags.clone());
+
+    let stores = delivery::stores(&mut graph, &place);
+    let logs = service::logs(&mut graph, &place);
+    let images = delivery::images(&mut graph, &place);
+    let roles = policies::roles(&mut graph, &place, &stores.key);
+    let network = network::network(&mut graph, &place);
+    let balancer = balancer::balancer(&mut graph, &place, &network);
+    let service = service::service(&mut graph, &place, &network, &balancer, &logs, &roles);
+    let group = delivery::deployment(&mut graph, &place, &balancer, &service, &roles);
+    let pipeline = delivery::pipeline(
+        &mut graph,
+        &place,
+        inputs.buildspec,
+        &stores,
+        &images,
+        &logs,
+        &roles,
+        &group,
+    );
+    delivery::rules(&mut graph, &place, &stores, &roles, &pipeline);
+    Ok(graph)
+}
+
+/// Whose resources [`crate::observe`] looks for. Made of the wanted graph also when everything is to go: the names of
+/// what is wanted are the names of what may be there. Things of EC2 are found by their tags alone, since their
+/// names belong to nobody.
+pub fn scope(inputs: &Inputs<'_>, graph: &Graph) -> Scope {
+    let named = graph
+        .nodes()
+        .iter()
+        .filter(|node| !node.key.kind.named_by_tag());
+    let wanted: BTreeMap<_, _> = named
+        .filter_map(|node| Some((node.key.clone(), node.resource.name()?.to_owned())))
+        .collect();
+    Scope {
+        app: inputs.spec.app.clone(),
+        facts: inputs.facts.clone(),
+        names: Names::new(&inputs.spec.app, inputs.facts),
+        wanted,
+    }
+}
+
+/// Where an app goes, with what its parts are named after.
+struct Place<'a> {
+    spec: &'a Spec,
+    facts: &'a Facts,
+    names: Names,
+    zones: Vec<Zone>,
+}
+
+impl Place<'_> {
+    /// The ARN of something in the account and region.
+    fn arn(&self, service: &str, resource: &str) -> String {
+        self.facts.arn(service, resource)
+    }
+
+    /// The ARN of a bucket, or of what is in it.
+    fn s3_arn(&self, path: &str) -> String {
+        format!("arn:{}:s3:::{path}", self.facts.partition)
+    }
+
+    /// The ARN of something of IAM, which has no region.
+    fn iam_arn(&self, resource: &str) -> String {
+        format!(
+            "arn:{}:iam::{}:{resource}",
+            self.facts.partition, self.facts.account
+        )
+    }
+}
+
+/// A text of the user's that looks like a link would be replaced by an id.
+fn refuse_tokens(inputs: &Inputs<'_>) -> Result<(), Error> {
+    let spec = serde_json::to_value(inputs.spec).unwrap_or_default();
+    let found = tokens(&serde_json::json!([spec, inputs.buildspec]));
+    match found.first() {
+        None => Ok(()),
+        Some(key) => Err(Error::Impossible {
+            problem: format!(
+                "the text `${{{key}}}` stands for a resource within ecspipe and can't be used as a value"
+            ),
+            hint: "write it another way, for example without the braces".to_owned(),
+        }),
+    }
+}

@@ -1,0 +1,254 @@
+//! The app's network: public subnets for the balancer and NAT gateways, private ones for the tasks (AWS.md §3.1).
+//! Must not decide who listens on which port beyond the two rules between balancer and tasks.
+
+use ecspipe_spec::{Nat, Zone};
+
+use super::Place;
+use crate::graph::Graph;
+use crate::resource::{
+    Address, Endpoint, EndpointType, InternetGateway, Link, NatGateway, Route, RouteTable, Rule,
+    SecurityGroup, Subnet, Vpc,
+};
+
+/// Everything, in the notation of routes and rules.
+const ANYWHERE: &str = "0.0.0.0/0";
+
+/// What the other parts link to.
+pub(super) struct Network {
+    pub(super) vpc: Link,
+    pub(super) gateway: Link,
+    pub(super) public: Vec<Link>,
+    pub(super) private: Vec<Link>,
+    pub(super) balancer_group: Link,
+    pub(super) service_group: Link,
+    /// How tasks reach the image and the log: route tables, and endpoints where there is no NAT gateway.
+    pub(super) ways_out: Vec<Link>,
+}
+
+pub(super) fn network(graph: &mut Graph, place: &Place<'_>) -> Network {
+    // Interface endpoints answer under the services' own names only with both DNS flags on.
+    let cidr = place.spec.network.cidr.to_string();
+    let vpc = graph.add(
+        "main",
+        Vpc {
+            cidr,
+            dns_support: true,
+            dns_hostnames: true,
+        },
+    );
+    let gateway = graph.add(
+        "main",
+        InternetGateway {
+            vpc: Some(vpc.id()),
+        },
+    );
+    let mut subnet = |side: &str, zone: &Zone, cidr: ipnet::Ipv4Net| {
+        let name = format!("{side}-{}", zone.name);
+        // Nothing in a public subnet is launched by us: the balancer and the NAT gateways bring their own addresses.
+        let subnet = Subnet {
+            vpc: vpc.id(),
+            zone: zone.name.clone(),
+            cidr: cidr.to_string(),
+            public_addresses: false,
+        };
+        graph.add(name, subnet)
+    };
+    let public: Vec<Link> = place
+        .zones
+        .iter()
+        .map(|zone| subnet("public", zone, zone.public))
+        .collect();
+    let private: Vec<Link> = place
+        .zones
+        .iter()
+        .map(|zone| subnet("private", zone, zone.private))
+        .collect();
+    let nats = nat_gateways(graph, place, &gateway, &public);
+    let tables = route_tables(graph, place, &vpc, &gateway, &public, &private, &nats);
+    let balancer_group = balancer_group(graph, place, &vpc);
+    let service_group = service_group(graph, place, &vpc, &balancer_group);
+    let mut ways_out = tables;
+    if place.spec.network.nat == Nat::None {
+        let endpoints = endpoints(graph, place, &vpc, &private, &ways_out, &service_group);
+        ways_out.extend(endpoints);
+    }
+    Network {
+        vpc,
+        gateway,
+        public,
+        private,
+        balancer_group,
+        service_group,
+        ways_out,
+    }
+}
+
+/// One NAT gateway with its address for each zone, or the first one, or none.
+fn nat_gateways(
+    graph: &mut Graph,
+    place: &Place<'_>,
+    gateway: &Link,
+    public: &[Link],
+) -> Vec<Link> {
+    let count = match place.spec.network.nat {
+        Nat::PerZone => place.zones.len(),
+        Nat::Single => 1,
+        Nat::None => 0,
+    };
+    let zones = place.zones.iter().zip(public).take(count);
+    let mut nat = |(zone, subnet): (&Zone, &Link)| {
+        let after = [gateway.id()].into();
+        let address = graph.add(
+            &zone.name,
+            Address {
+                domain: "vpc".to_owned(),
+                after,
+            },
+        );
+        let after = [gateway.id()].into();
+        graph.add(
+            &zone.name,
+            NatGateway {
+                subnet: subnet.id(),
+                address: address.id(),
+                after,
+            },
+        )
+    };
+    zones.map(&mut nat).collect()
+}
+
+/// One route table for all public subnets and one for each private one; the private ones are returned.
+fn route_tables(
+    graph: &mut Graph,
+    place: &Place<'_>,
+    vpc: &Link,
+    gateway: &Link,
+    public: &[Link],
+    private: &[Link],
+    nats: &[Link],
+) -> Vec<Link> {
+    let to = |target: &Link| Route {
+        destination: ANYWHERE.to_owned(),
+        target: target.id(),
+    };
+    let subnets = public.iter().map(Link::id).collect();
+    graph.add(
+        "public",
+        RouteTable {
+            vpc: vpc.id(),
+            routes: [to(gateway)].into(),
+            subnets,
+        },
+    );
+    let mut tables = Vec::new();
+    for (index, (zone, subnet)) in place.zones.iter().zip(private).enumerate() {
+        // With a single gateway every zone goes through the first one.
+        let routes = nats
+            .get(index)
+            .or(nats.first())
+            .map(to)
+            .into_iter()
+            .collect();
+        let table = RouteTable {
+            vpc: vpc.id(),
+            routes,
+            subnets: [subnet.id()].into(),
+        };
+        tables.push(graph.add(format!("private-{}", zone.name), table));
+    }
+    tables
+}
+
+/// The world reaches the balancer on its two ports; the balancer reaches nothing but the tasks' port.
+fn balancer_group(graph: &mut Graph, place: &Place<'_>, vpc: &Link) -> Link {
+    let balancer = &place.spec.load_balancer;
+    let listeners = [&balancer.production, &balancer.test];
+    let ingress = listeners
+        .into_iter()
+        .flat_map(|listener| {
+            listener
+                .allow
+                .iter()
+                .map(|range| Rule::tcp(listener.port, range.to_string()))
+        })
+        .collect();
+    let group = SecurityGroup {
+        name: place.names.security_group("balancer"),
+        description: format!("load balancer of {}", place.names.app()),
+        vpc: vpc.id(),
+        ingress,
+        // An address range and not the tasks' group: two groups that name each other could only be made and deleted in pieces.
+        egress: [Rule::tcp(
+            place.spec.service.port,
+            place.spec.network.cidr.to_string(),
+        )]
+        .into(),
+    };
+    graph.add("balancer", group)
+}
+
+/// Only the balancer reaches the tasks; the tasks may go anywhere, as nobody knows what the app talks to.
+fn service_group(graph: &mut Graph, place: &Place<'_>, vpc: &Link, balancer: &Link) -> Link {
+    let group = SecurityGroup {
+        name: place.names.security_group("service"),
+        description: format!("tasks of {}", place.names.app()),
+        vpc: vpc.id(),
+        ingress: [Rule::tcp(place.spec.service.port, balancer)].into(),
+        egress: [Rule::everything(ANYWHERE)].into(),
+    };
+    graph.add("service", group)
+}
+
+/// What a task needs without a way to the internet: the image (ECR, whose layers are in S3) and the log.
+fn endpoints(
+    graph: &mut Graph,
+    place: &Place<'_>,
+    vpc: &Link,
+    private: &[Link],
+    tables: &[Link],
+    service_group: &Link,
+) -> Vec<Link> {
+    let group = SecurityGroup {
+        name: place.names.security_group("endpoints"),
+        description: format!("VPC endpoints of {}", place.names.app()),
+        vpc: vpc.id(),
+        ingress: [Rule::tcp(443, service_group)].into(),
+        egress: [].into(),
+    };
+    let group = graph.add("endpoints", group);
+    let s3 = Endpoint {
+        vpc: vpc.id(),
+        service: endpoint_service(place, "s3"),
+        endpoint_type: EndpointType::Gateway,
+        subnets: [].into(),
+        security_groups: [].into(),
+        route_tables: tables.iter().map(Link::id).collect(),
+        private_dns: false,
+    };
+    let mut endpoints = vec![graph.add("s3", s3)];
+    for service in ["ecr.api", "ecr.dkr", "logs"] {
+        let endpoint = Endpoint {
+            vpc: vpc.id(),
+            service: endpoint_service(place, service),
+            endpoint_type: EndpointType::Interface,
+            subnets: private.iter().map(Link::id).collect(),
+            security_groups: [group.id()].into(),
+            route_tables: [].into(),
+            private_dns: true,
+        };
+        endpoints.push(graph.add(service.replace('.', "-"), endpoint));
+    }
+    endpoints
+}
+
+/// The name under which AWS offers an endpoint; in China the container services have a prefix of their own.
+fn endpoint_service(place: &Place<'_>, service: &str) -> String {
+    let china = place.facts.partition == "aws-cn" && service.starts_with("ecr.");
+    let prefix = if china {
+        "cn.com.amazonaws"
+    } else {
+        "com.amazonaws"
+    };
+    format!("{prefix}.{}.{service}", place.facts.region)
+}

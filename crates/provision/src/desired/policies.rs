@@ -1,0 +1,405 @@
+//! Who may do what: the policies of key and buckets, and the roles, one for each service that acts for the app. AWS.md §6 has
+//! the documents and what was checked. Every ARN but the key's follows from names, so that roles need wait for nothing else and
+//! have time to spread through IAM. Must not grant what nothing uses yet.
+
+use std::collections::BTreeMap;
+
+use ecspipe_spec::names::RoleName;
+use ecspipe_spec::{CodeCommit, Source};
+use serde_json::{Value, json};
+
+use super::Place;
+use crate::graph::Graph;
+use crate::resource::{Link, Policy, Role};
+
+/// The roles of an app.
+pub(super) struct Roles {
+    pub(super) execution: Link,
+    pub(super) task: Link,
+    pub(super) codedeploy: Link,
+    pub(super) codebuild: Link,
+    pub(super) codepipeline: Link,
+    pub(super) events: Link,
+}
+
+/// The account itself, and through it the roles by their own policies: a policy that named roles would have to wait for them.
+pub(super) fn key(place: &Place<'_>) -> Policy {
+    policy(vec![json!({
+        "Sid": "Account",
+        "Effect": "Allow",
+        "Principal": { "AWS": place.iam_arn("root") },
+        "Action": "kms:*",
+        "Resource": "*",
+    })])
+}
+
+/// Nothing in clear text on the wire, nothing encrypted with another key. Without a header the bucket's default encryption applies.
+pub(super) fn bucket(place: &Place<'_>, name: &str, key: &Link) -> Policy {
+    let bucket = place.s3_arn(name);
+    let objects = format!("{bucket}/*");
+    let deny = |sid: &str, action: &str, resource: Value, condition: Value| {
+        json!({
+            "Sid": sid,
+            "Effect": "Deny",
+            "Principal": "*",
+            "Action": action,
+            "Resource": resource,
+            "Condition": condition,
+        })
+    };
+    let insecure = json!({ "Bool": { "aws:SecureTransport": "false" } });
+    // Both speak of a header that is there: a missing one would count as a different one.
+    let not_kms = json!({
+        "StringNotEquals": { "s3:x-amz-server-side-encryption": "aws:kms" },
+        "Null": { "s3:x-amz-server-side-encryption": "false" },
+    });
+    let other_key = json!({
+        "StringNotEquals": { "s3:x-amz-server-side-encryption-aws-kms-key-id": key.id() },
+        "Null": { "s3:x-amz-server-side-encryption-aws-kms-key-id": "false" },
+    });
+    policy(vec![
+        deny("TlsOnly", "s3:*", json!([bucket, objects]), insecure),
+        deny("KmsOnly", "s3:PutObject", json!(objects), not_kms),
+        deny("RightKey", "s3:PutObject", json!(objects), other_key),
+    ])
+}
+
+pub(super) fn roles(graph: &mut Graph, place: &Place<'_>, key: &Link) -> Roles {
+    let mut role = |name: RoleName, trust: Policy, statements: Vec<Value>| {
+        let policies: BTreeMap<_, _> = if statements.is_empty() {
+            BTreeMap::new()
+        } else {
+            [("ecspipe".to_owned(), policy(statements))].into()
+        };
+        let role = Role {
+            name: place.names.role(name),
+            trust,
+            policies,
+        };
+        graph.add(name.suffix(), role)
+    };
+    // ECS documents this ARN and no narrower one (AWS.md §6.1).
+    let tasks = || trust(place, "ecs-tasks", "ArnLike", json!(place.arn("ecs", "*")));
+    Roles {
+        execution: role(RoleName::Execution, tasks(), execution(place)),
+        task: role(RoleName::Task, tasks(), Vec::new()),
+        codedeploy: role(
+            RoleName::CodeDeploy,
+            codedeploy_trust(place),
+            codedeploy(place, key),
+        ),
+        codebuild: role(
+            RoleName::CodeBuild,
+            codebuild_trust(place),
+            codebuild(place, key),
+        ),
+        codepipeline: role(
+            RoleName::CodePipeline,
+            codepipeline_trust(place),
+            codepipeline(place, key),
+        ),
+        events: role(RoleName::Events, events_trust(place), events(place)),
+    }
+}
+
+fn codedeploy_trust(place: &Place<'_>) -> Policy {
+    let group = place.arn(
+        "codedeploy",
+        &format!("deploymentgroup:{}/*", place.names.app()),
+    );
+    trust(place, "codedeploy", "ArnLike", json!(group))
+}
+
+fn codebuild_trust(place: &Place<'_>) -> Policy {
+    trust(place, "codebuild", "ArnLike", json!(project(place)))
+}
+
+fn codepipeline_trust(place: &Place<'_>) -> Policy {
+    trust(place, "codepipeline", "ArnLike", json!(pipeline(place)))
+}
+
+fn events_trust(place: &Place<'_>) -> Policy {
+    let rules = ["source", "bundle"]
+        .map(|rule| place.arn("events", &format!("rule/{}", place.names.rule(rule))));
+    trust(place, "events", "ArnEquals", json!(rules))
+}
+
+/// A service may assume the role only when it acts for this account and for the thing that the role was made for, so that nobody
+/// else's pipeline or project can borrow it (the confused deputy).
+fn trust(place: &Place<'_>, service: &str, operator: &str, source: Value) -> Policy {
+    policy(vec![json!({
+        "Effect": "Allow",
+        "Principal": { "Service": format!("{service}.amazonaws.com") },
+        "Action": "sts:AssumeRole",
+        "Condition": {
+            "StringEquals": { "aws:SourceAccount": place.facts.account },
+            operator: { "aws:SourceArn": source },
+        },
+    })])
+}
+
+/// Pull the image, write the log.
+fn execution(place: &Place<'_>) -> Vec<Value> {
+    let pull = [
+        "ecr:BatchCheckLayerAvailability",
+        "ecr:GetDownloadUrlForLayer",
+        "ecr:BatchGetImage",
+    ];
+    vec![
+        allow("EcrAuth", &["ecr:GetAuthorizationToken"], json!("*")),
+        allow("EcrPull", &pull, json!(repository(place))),
+        allow(
+            "Logs",
+            &WRITE_LOG,
+            json!(log_streams(place, &place.names.service_log_group())),
+        ),
+    ]
+}
+
+/// Make and remove task sets, move the listeners. Listeners and rules are told from others' by the balancer's name.
+fn codedeploy(place: &Place<'_>, key: &Link) -> Vec<Value> {
+    let app = place.names.app();
+    let balancer = place.names.load_balancer();
+    let service = place.arn("ecs", &format!("service/{app}/{app}"));
+    let task_sets = place.arn("ecs", &format!("task-set/{app}/{app}/*"));
+    let listeners = place.arn(
+        "elasticloadbalancing",
+        &format!("listener/app/{balancer}/*/*"),
+    );
+    let rules = place.arn(
+        "elasticloadbalancing",
+        &format!("listener-rule/app/{balancer}/*/*/*"),
+    );
+    let read = [
+        "elasticloadbalancing:DescribeTargetGroups",
+        "elasticloadbalancing:DescribeListeners",
+        "elasticloadbalancing:DescribeRules",
+    ];
+    vec![
+        allow(
+            "Service",
+            &["ecs:DescribeServices", "ecs:UpdateServicePrimaryTaskSet"],
+            json!(service),
+        ),
+        allow(
+            "TaskSets",
+            &["ecs:CreateTaskSet", "ecs:DeleteTaskSet"],
+            json!([service, task_sets]),
+        ),
+        allow("ElbRead", &read, json!("*")),
+        allow(
+            "ElbListeners",
+            &["elasticloadbalancing:ModifyListener"],
+            json!(listeners),
+        ),
+        allow(
+            "ElbRules",
+            &["elasticloadbalancing:ModifyRule"],
+            json!(rules),
+        ),
+        allow(
+            "AppSpec",
+            &["s3:GetObject", "s3:GetObjectVersion"],
+            json!(objects(place, "artifacts")),
+        ),
+        allow("AppSpecKey", &["kms:Decrypt"], json!(key.id())),
+        pass_task_roles(place),
+    ]
+}
+
+/// Push the image and its layer cache, read the source, write the artifact and the log.
+fn codebuild(place: &Place<'_>, key: &Link) -> Vec<Value> {
+    let push_and_pull = [
+        "ecr:BatchCheckLayerAvailability",
+        "ecr:InitiateLayerUpload",
+        "ecr:UploadLayerPart",
+        "ecr:CompleteLayerUpload",
+        "ecr:PutImage",
+        "ecr:BatchGetImage",
+        "ecr:GetDownloadUrlForLayer",
+        "ecr:DescribeImages",
+    ];
+    vec![
+        allow("EcrAuth", &["ecr:GetAuthorizationToken"], json!("*")),
+        allow("EcrPushPull", &push_and_pull, json!(repository(place))),
+        allow(
+            "Logs",
+            &WRITE_LOG,
+            json!(log_streams(place, &place.names.build_log_group())),
+        ),
+        allow(
+            "Artifacts",
+            &READ_AND_WRITE,
+            json!(objects(place, "artifacts")),
+        ),
+        allow(
+            "ArtifactBucket",
+            &["s3:GetBucketLocation", "s3:GetBucketAcl"],
+            json!(bucket_arn(place, "artifacts")),
+        ),
+        allow("ArtifactKey", &USE_KEY, json!(key.id())),
+    ]
+}
+
+/// Read the sources, start the build, register the definition and deploy it.
+fn codepipeline(place: &Place<'_>, key: &Link) -> Vec<Value> {
+    let app = place.names.app();
+    let Source::Codecommit(CodeCommit {
+        repository: source, ..
+    }) = &place.spec.source;
+    let definitions = place.arn("ecs", &format!("task-definition/{app}:*"));
+    let artifact_bucket = [
+        "s3:GetBucketVersioning",
+        "s3:GetBucketLocation",
+        "s3:ListBucket",
+    ];
+    let bundle_bucket = [
+        "s3:GetBucketVersioning",
+        "s3:GetBucketLocation",
+        "s3:GetBucketAcl",
+        "s3:ListBucket",
+    ];
+    let bundle = [
+        "s3:GetObject",
+        "s3:GetObjectVersion",
+        "s3:GetObjectTagging",
+        "s3:GetObjectVersionTagging",
+    ];
+    let read_source = [
+        "codecommit:GetBranch",
+        "codecommit:GetCommit",
+        "codecommit:GetRepository",
+        "codecommit:UploadArchive",
+        "codecommit:GetUploadArchiveStatus",
+        "codecommit:CancelUploadArchive",
+    ];
+    let application = [
+        "codedeploy:GetApplication",
+        "codedeploy:GetApplicationRevision",
+        "codedeploy:RegisterApplicationRevision",
+    ];
+    let group = place.arn("codedeploy", &format!("deploymentgroup:{app}/{app}"));
+    vec![
+        allow(
+            "ArtifactObjects",
+            &READ_AND_WRITE,
+            json!(objects(place, "artifacts")),
+        ),
+        allow(
+            "ArtifactBucket",
+            &artifact_bucket,
+            json!(bucket_arn(place, "artifacts")),
+        ),
+        allow("BundleObjects", &bundle, json!(objects(place, "bundle"))),
+        allow(
+            "BundleBucket",
+            &bundle_bucket,
+            json!(bucket_arn(place, "bundle")),
+        ),
+        allow("ArtifactKey", &USE_KEY, json!(key.id())),
+        allow(
+            "Source",
+            &read_source,
+            json!(place.arn("codecommit", source)),
+        ),
+        allow(
+            "Build",
+            &["codebuild:StartBuild", "codebuild:BatchGetBuilds"],
+            json!(project(place)),
+        ),
+        allow(
+            "DeployApp",
+            &application,
+            json!(place.arn("codedeploy", &format!("application:{app}"))),
+        ),
+        allow(
+            "DeployGroup",
+            &["codedeploy:CreateDeployment", "codedeploy:GetDeployment"],
+            json!(group),
+        ),
+        allow(
+            "DeployConfig",
+            &["codedeploy:GetDeploymentConfig"],
+            json!(place.arn("codedeploy", "deploymentconfig:*")),
+        ),
+        allow(
+            "RegisterTaskDef",
+            &["ecs:RegisterTaskDefinition"],
+            json!(definitions),
+        ),
+        with_condition(
+            allow("TagTaskDef", &["ecs:TagResource"], json!(definitions)),
+            json!({ "StringEquals": { "ecs:CreateAction": "RegisterTaskDefinition" } }),
+        ),
+        pass_task_roles(place),
+    ]
+}
+
+fn events(place: &Place<'_>) -> Vec<Value> {
+    vec![allow(
+        "Start",
+        &["codepipeline:StartPipelineExecution"],
+        json!(pipeline(place)),
+    )]
+}
+
+/// Hand the tasks' roles to ECS's tasks and to nothing else.
+fn pass_task_roles(place: &Place<'_>) -> Value {
+    let roles = [RoleName::Execution, RoleName::Task]
+        .map(|role| place.iam_arn(&format!("role/{}", place.names.role(role))));
+    with_condition(
+        allow("PassTaskRoles", &["iam:PassRole"], json!(roles)),
+        json!({ "StringEquals": { "iam:PassedToService": "ecs-tasks.amazonaws.com" } }),
+    )
+}
+
+const WRITE_LOG: [&str; 2] = ["logs:CreateLogStream", "logs:PutLogEvents"];
+
+const READ_AND_WRITE: [&str; 3] = ["s3:GetObject", "s3:GetObjectVersion", "s3:PutObject"];
+
+const USE_KEY: [&str; 7] = [
+    "kms:Decrypt",
+    "kms:Encrypt",
+    "kms:GenerateDataKey",
+    "kms:GenerateDataKeyWithoutPlaintext",
+    "kms:ReEncryptFrom",
+    "kms:ReEncryptTo",
+    "kms:DescribeKey",
+];
+
+fn repository(place: &Place<'_>) -> String {
+    place.arn("ecr", &format!("repository/{}", place.names.app()))
+}
+
+fn project(place: &Place<'_>) -> String {
+    place.arn("codebuild", &format!("project/{}", place.names.app()))
+}
+
+fn pipeline(place: &Place<'_>) -> String {
+    place.arn("codepipeline", place.names.app())
+}
+
+fn log_streams(place: &Place<'_>, group: &str) -> String {
+    place.arn("logs", &format!("log-group:{group}:*"))
+}
+
+fn bucket_arn(place: &Place<'_>, purpose: &str) -> String {
+    place.s3_arn(&place.names.bucket(purpose))
+}
+
+fn objects(place: &Place<'_>, purpose: &str) -> String {
+    format!("{}/*", bucket_arn(place, purpose))
+}
+
+fn allow(sid: &str, actions: &[&str], resource: Value) -> Value {
+    json!({ "Sid": sid, "Effect": "Allow", "Action": actions, "Resource": resource })
+}
+
+fn with_condition(mut statement: Value, condition: Value) -> Value {
+    statement["Condition"] = condition;
+    statement
+}
+
+fn policy(statements: Vec<Value>) -> Policy {
+    Policy::new(json!({ "Version": "2012-10-17", "Statement": statements }))
+}

@@ -1,0 +1,113 @@
+//! What an account holds of an app. Each kind is listed once, all at the same time, so that a plan costs about one call a
+//! kind, and whatever nobody wants any more shows up by itself. Must not compare or decide.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use futures::StreamExt;
+use futures::stream;
+
+use crate::Error;
+use crate::cloud::{Cloud, CloudError, Have, Made, Scope};
+use crate::graph::each_text;
+use crate::resource::{Key, Kind};
+
+/// How many kinds are listed at the same time. AWS's limits are per service, and most kinds have a service for
+/// themselves.
+const CONCURRENT_LISTINGS: usize = 16;
+
+/// The resources of an app in an account.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Inventory {
+    /// What carries the app's tags, by key.
+    pub owned: BTreeMap<Key, Have>,
+    /// What carries the tags of a resource that exists already: left behind by a creation whose answer was lost.
+    pub duplicates: Vec<Have>,
+    /// What bears a name that the app wants without the app's tags, by the key that wants it.
+    pub foreign: BTreeMap<Key, Have>,
+}
+
+/// Lists everything of the app. The error holds what every failed listing said.
+pub async fn observe(cloud: &dyn Cloud, scope: &Scope) -> Result<Inventory, Error> {
+    let listings: Vec<Result<Vec<Have>, CloudError>> = stream::iter(Kind::ALL)
+        .map(|kind| cloud.list(kind, scope))
+        .buffered(CONCURRENT_LISTINGS)
+        .collect()
+        .await;
+    let mut found = Vec::new();
+    let mut errors = Vec::new();
+    for listing in listings {
+        match listing {
+            Ok(haves) => found.extend(haves),
+            Err(error) => errors.push(error),
+        }
+    }
+    if errors.is_empty() {
+        Ok(Inventory::new(found, scope))
+    } else {
+        Err(Error::Unreadable(errors))
+    }
+}
+
+impl Inventory {
+    /// Sorts what was found into what is the app's, what is so twice, and what only has a name that the app wants.
+    pub fn new(found: Vec<Have>, scope: &Scope) -> Self {
+        let mut inventory = Self::default();
+        let (owned, others): (Vec<Have>, Vec<Have>) =
+            found.into_iter().partition(|have| have.key.is_some());
+        for have in owned_in_order_of_use(owned) {
+            match &have.key {
+                Some(key) if !inventory.owned.contains_key(key) => {
+                    inventory.owned.insert(key.clone(), have);
+                }
+                _ => inventory.duplicates.push(have),
+            }
+        }
+        for have in others {
+            let wanted = scope
+                .wanted_of(have.resource.kind())
+                .find(|(_, name)| have.resource.name() == Some(*name));
+            // A name that belongs to a resource of ours isn't taken by another one: AWS keeps names apart by something else too.
+            if let Some((key, _)) = wanted.filter(|(key, _)| !inventory.owned.contains_key(key)) {
+                inventory.foreign.insert(key.clone(), have);
+            }
+        }
+        inventory
+    }
+
+    /// Ids and attributes of what is the app's: what [`crate::outputs()`] reads.
+    pub fn known(&self) -> BTreeMap<Key, Made> {
+        let made = |have: &Have| Made {
+            id: have.id.clone(),
+            attributes: have.attributes.clone(),
+        };
+        self.owned
+            .iter()
+            .map(|(key, have)| (key.clone(), made(have)))
+            .collect()
+    }
+}
+
+/// What others refer to first, so that of two resources with the same key the one in use stays; then by id.
+fn owned_in_order_of_use(mut owned: Vec<Have>) -> Vec<Have> {
+    let mut keys = BTreeSet::new();
+    if owned
+        .iter()
+        .filter_map(|have| have.key.as_ref())
+        .all(|key| keys.insert(key))
+    {
+        return owned;
+    }
+    let mut uses: BTreeMap<String, usize> = BTreeMap::new();
+    for have in &owned {
+        each_text(&have.resource.properties(), &mut |text| {
+            *uses.entry(text.to_owned()).or_default() += 1
+        });
+    }
+    let uses_of = |have: &Have| uses.get(&have.id).copied().unwrap_or_default();
+    owned.sort_by(|left, right| {
+        uses_of(right)
+            .cmp(&uses_of(left))
+            .then_with(|| left.id.cmp(&right.id))
+    });
+    owned
+}

@@ -1,0 +1,68 @@
+//! From a spec to resources in an account, in four steps that each yield a value to look at:
+//!
+//! 1. [`desired()`]: the spec becomes a [`Graph`] of resources that refer to each other by links.
+//! 2. [`observe`]: what the account holds of the app becomes an [`Inventory`], about one call a kind.
+//! 3. [`plan()`]: both become a [`Plan`] of steps with their reasons, or a list of refusals.
+//! 4. [`apply()`]: the steps are taken, each as soon as its own dependencies are done; [`Event`]s tell of it.
+//!
+//! `down` is the same with an empty graph. Everything up to the plan is pure; only [`observe`] and [`apply()`] wait, and
+//! only for the [`Cloud`]. Must not name an SDK type, print, or keep state anywhere but in the account's tags.
+
+#![allow(
+    clippy::result_large_err,
+    reason = "a cloud's error carries all that a user is shown, and it is never on a hot path"
+)]
+
+pub mod apply;
+pub mod check;
+pub mod cloud;
+pub mod desired;
+pub mod event;
+pub mod graph;
+pub mod inventory;
+#[cfg(feature = "fake")]
+pub mod memory;
+mod outputs;
+pub mod plan;
+pub mod resource;
+
+pub use apply::{ApplyOptions, Failure, Outcome, Skip, apply};
+pub use check::check;
+pub use cloud::{Cloud, CloudError, CloudErrorKind, Have, Made, Progress, Scope, Tags};
+pub use desired::{Inputs, desired, scope};
+pub use event::{Because, Event};
+pub use graph::{Graph, Node};
+pub use inventory::{Inventory, observe};
+pub use outputs::{Outputs, outputs};
+pub use plan::{
+    Action, ActionKind, Change, Deferred, Mode, Options, Plan, Refusal, RefusalReason, Step,
+    Summary, plan,
+};
+pub use resource::{Area, Id, Key, Kind, Link, Resource};
+pub use tokio_util::sync::CancellationToken;
+
+/// Why the work can't go on. What a single step of a run fails with is in the [`Outcome`] instead.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The spec can't be had in this account and region: change the spec.
+    #[error("{problem}")]
+    Impossible {
+        /// What is wrong.
+        problem: String,
+        /// The next step.
+        hint: String,
+    },
+    /// The account couldn't be read: see each error.
+    #[error("the account could not be read: {}", first_of(.0))]
+    Unreadable(Vec<CloudError>),
+    /// The plan holds refusals, so none of it is done: show them.
+    #[error("the plan is refused: {}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
+    Refused(Vec<Refusal>),
+    /// The plan breaks a rule that holds for every plan: a bug in ecspipe; nothing was done.
+    #[error("the plan breaks its own rules, which is a bug in ecspipe: {}", .0.join("; "))]
+    Broken(Vec<String>),
+}
+
+fn first_of(errors: &[CloudError]) -> String {
+    errors.first().map(ToString::to_string).unwrap_or_default()
+}

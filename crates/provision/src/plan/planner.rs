@@ -1,0 +1,426 @@
+//! How a plan is made: each wanted resource in topological order, then what nobody wants, users before what they use.
+//! Must not know which fields belong to a rollout or can't be changed: see `settle.rs` and `replace.rs`.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::LazyLock;
+
+use ipnet::Ipv4Net;
+
+use super::diff::{self, diff};
+use super::replace::{OnChange, on_change};
+use super::settle::settle;
+use super::{Action, Change, Deferred, Mode, Options, Plan, Refusal, RefusalReason, Step};
+use crate::cloud::{Have, Made};
+use crate::graph::{Graph, Node, each_text, resolve};
+use crate::inventory::Inventory;
+use crate::resource::{Forward, Key, Kind, Resource};
+
+/// A plan in the making.
+pub(super) struct Planner<'a> {
+    graph: &'a Graph,
+    inventory: &'a Inventory,
+    options: Options,
+    plan: Plan,
+    /// The steps that a dependent of the resource has to wait for.
+    barriers: BTreeMap<Key, BTreeSet<usize>>,
+    /// What stays, as it will be.
+    staying: BTreeMap<Key, Resource>,
+}
+
+impl<'a> Planner<'a> {
+    pub(super) fn new(graph: &'a Graph, inventory: &'a Inventory, options: Options) -> Self {
+        let plan = Plan {
+            app: graph.app().clone(),
+            steps: Vec::new(),
+            refusals: Vec::new(),
+            unchanged: Vec::new(),
+            deferred: Vec::new(),
+            notes: Vec::new(),
+            known: BTreeMap::new(),
+            options,
+        };
+        Self {
+            graph,
+            inventory,
+            options,
+            plan,
+            barriers: BTreeMap::new(),
+            staying: BTreeMap::new(),
+        }
+    }
+
+    /// Plans one wanted resource; everything that it links to has been planned.
+    pub(super) fn want(&mut self, node: &Node) {
+        let want = self.towards_live(resolve(&node.resource, |key| self.id_of(key)));
+        let waits: BTreeSet<usize> = node
+            .links
+            .iter()
+            .filter_map(|key| self.barriers.get(key))
+            .flatten()
+            .copied()
+            .collect();
+        let action = match self.inventory.owned.get(&node.key) {
+            None => self.create(node, want),
+            Some(have) => self.adjust(node, want, have),
+        };
+        let barrier = match action {
+            Some(action) => [self.step(node.key.clone(), action, waits)].into(),
+            None => waits,
+        };
+        self.barriers.insert(node.key.clone(), barrier);
+    }
+
+    fn create(&mut self, node: &Node, want: Resource) -> Option<Action> {
+        if let Some(have) = self.inventory.foreign.get(&node.key) {
+            self.refuse(
+                &node.key,
+                RefusalReason::NameTaken { id: have.id.clone() },
+                format!("the name of this {} is taken: {} exists and doesn't carry the tags of this app", node.key.kind.label(), have.name),
+                "choose another app name, or delete or rename the other resource if nobody needs it".to_owned(),
+            );
+            return None;
+        }
+        self.refuse_overlap(node, &want);
+        self.staying.insert(node.key.clone(), want.clone());
+        Some(Action::Create {
+            want,
+            tags: node.tags.clone(),
+        })
+    }
+
+    fn adjust(&mut self, node: &Node, want: Resource, have: &Have) -> Option<Action> {
+        let settled = settle(&want, &have.resource, self.options.rollout_in_flight);
+        let mut changes = diff(&have.resource.properties(), &settled.properties());
+        changes.extend(diff::tags(node.key.kind, &have.tags, &node.tags));
+        self.defer(node, &want, &settled);
+        let decision = on_change(node.key.kind, &changes);
+        let made = Made {
+            id: have.id.clone(),
+            attributes: have.attributes.clone(),
+        };
+        self.staying.insert(node.key.clone(), settled.clone());
+        match decision {
+            OnChange::Refuse { fields, why, hint } => {
+                let message = format!(
+                    "{} of this {} can't be changed: {why}",
+                    names(&fields),
+                    node.key.kind.label()
+                );
+                self.plan.known.insert(node.key.clone(), made);
+                self.refuse(
+                    &node.key,
+                    RefusalReason::Unchangeable { changes: fields },
+                    message,
+                    hint.to_owned(),
+                );
+                None
+            }
+            OnChange::Replace => Some(Action::Replace {
+                have: have.clone(),
+                want: settled,
+                tags: node.tags.clone(),
+                changes,
+            }),
+            OnChange::Update => {
+                self.plan.known.insert(node.key.clone(), made);
+                Some(Action::Update {
+                    have: have.clone(),
+                    want: settled,
+                    tags: node.tags.clone(),
+                    changes,
+                })
+            }
+            OnChange::Nothing => {
+                self.plan.known.insert(node.key.clone(), made);
+                self.plan.unchanged.push(node.key.clone());
+                None
+            }
+        }
+    }
+
+    /// Notes what settling has left to the next deployment. The image, its command and the revision are the rollouts' own.
+    fn defer(&mut self, node: &Node, want: &Resource, settled: &Resource) {
+        if !matches!(node.key.kind, Kind::TaskDefinition | Kind::Service) {
+            return;
+        }
+        let rollouts_own = |change: &Change| {
+            matches!(change.property(), "task_definition" | "target_group")
+                || change.field.ends_with("].image")
+                || change.field.contains("].command")
+        };
+        let mut changes = diff(&settled.properties(), &want.properties());
+        changes.retain(|change| !rollouts_own(change));
+        if !changes.is_empty() {
+            self.plan.deferred.push(Deferred {
+                key: node.key.clone(),
+                changes,
+            });
+        }
+    }
+
+    /// A listener that has to be made or put right goes to the target group that is live, whatever its colour: that of the
+    /// service's primary task set (AWS.md §4.6). Only before there is a service it goes where the graph says.
+    fn towards_live(&self, mut want: Resource) -> Resource {
+        if let Resource::Listener(listener) = &mut want {
+            let live = self
+                .inventory
+                .owned
+                .values()
+                .find_map(|have| match &have.resource {
+                    Resource::Service(service) => Some(&service.target_group),
+                    _ => None,
+                });
+            if let Some(live) = live.filter(|live| listener.pair.contains(*live)) {
+                listener.forward = [Forward {
+                    target_group: live.clone(),
+                    weight: 1,
+                }]
+                .into();
+            }
+        }
+        want
+    }
+
+    /// Deletes what nobody wants, users before what they use.
+    pub(super) fn delete_the_rest(&mut self) {
+        let wanted = |key: &Key| self.options.mode == Mode::Up && self.graph.get(key).is_some();
+        let unwanted = self
+            .inventory
+            .owned
+            .values()
+            .filter(|have| have.key.as_ref().is_some_and(|key| !wanted(key)));
+        let mut unwanted: Vec<&Have> = unwanted.chain(&self.inventory.duplicates).collect();
+        unwanted.sort_by_key(|have| std::cmp::Reverse(have.resource.kind()));
+        let unwanted = users_first(unwanted);
+        for have in unwanted {
+            self.delete(have);
+        }
+    }
+
+    fn delete(&mut self, have: &Have) {
+        let Some(key) = have.key.clone() else { return };
+        if key.kind == Kind::SourceRepository && !self.options.delete_source {
+            self.plan.notes.push(format!(
+                "the source repository {} stays, with its history",
+                have.name
+            ));
+            return;
+        }
+        let user = self.staying.iter().find(|(user, resource)| {
+            user.kind.needs().contains(&key.kind) && mentions(resource, &have.id)
+        });
+        if let Some((user, _)) = user {
+            let by = user.clone();
+            self.refuse(
+                &key,
+                RefusalReason::StillUsed { by: by.clone() },
+                format!("this {} is to go, but {by} still uses it", key.kind.label()),
+                "deploy once with the network of the running tasks changed, or take the change back".to_owned(),
+            );
+        }
+        let users = |step: &&Step| {
+            needs(step.key.kind, key.kind)
+                || (step.key.kind == key.kind
+                    && key.kind.needs().contains(&key.kind)
+                    && refers(step, &have.id))
+        };
+        let waits = self
+            .plan
+            .steps
+            .iter()
+            .filter(users)
+            .map(|step| step.id)
+            .collect();
+        self.step(key, Action::Delete { have: have.clone() }, waits);
+    }
+
+    fn step(&mut self, key: Key, action: Action, after: BTreeSet<usize>) -> usize {
+        let id = self.plan.steps.len();
+        self.plan.steps.push(Step {
+            id,
+            key,
+            action,
+            after,
+        });
+        id
+    }
+
+    /// The id of a wanted resource, if it exists and stays, or if it follows from the name.
+    fn id_of(&self, key: &Key) -> Option<String> {
+        if let Some(made) = self.plan.known.get(key) {
+            return Some(made.id.clone());
+        }
+        self.graph
+            .get(key)?
+            .resource
+            .predicted_id()
+            .map(str::to_owned)
+    }
+
+    /// A subnet can't be made in a range of one that is still there, and that one can't go while the balancer stands in it.
+    fn refuse_overlap(&mut self, node: &Node, want: &Resource) {
+        let Resource::Subnet(want) = want else { return };
+        let overlapping = self
+            .inventory
+            .owned
+            .iter()
+            .find(|(key, have)| match &have.resource {
+                Resource::Subnet(have) => **key != node.key && overlap(&have.cidr, &want.cidr),
+                _ => false,
+            });
+        if let Some((of, _)) = overlapping {
+            let of = of.clone();
+            self.refuse(
+                &node.key,
+                RefusalReason::InTheWay { of: of.clone() },
+                format!("its range {} overlaps that of {of}, which has to be there until everything has moved out of it", want.cidr),
+                "give the zone a range of its own that no subnet has yet".to_owned(),
+            );
+        }
+    }
+
+    /// A listener can't take a port that another one of ours gives up in the same plan: AWS refuses two on one port.
+    pub(super) fn refuse_ports(&mut self) {
+        let mut refused = Vec::new();
+        for (key, want) in &self.staying {
+            let Resource::Listener(want) = want else {
+                continue;
+            };
+            let holder = self
+                .inventory
+                .owned
+                .iter()
+                .find(|(other, have)| match &have.resource {
+                    Resource::Listener(have) => *other != key && have.port == want.port,
+                    _ => false,
+                });
+            if let Some((of, _)) = holder {
+                refused.push((key.clone(), of.clone(), want.port));
+            }
+        }
+        for (key, of, port) in refused {
+            self.refuse(
+                &key,
+                RefusalReason::InTheWay { of: of.clone() },
+                format!("port {port} is still that of {of}"),
+                "move the other listener to a free port first, run `up`, then change this one"
+                    .to_owned(),
+            );
+        }
+    }
+
+    /// While a deployment is in flight, CodeDeploy owns what it moves.
+    pub(super) fn refuse_rollout(&mut self) {
+        if !self.options.rollout_in_flight {
+            return;
+        }
+        let moved = [
+            Kind::Listener,
+            Kind::TargetGroup,
+            Kind::Service,
+            Kind::DeploymentGroup,
+        ];
+        let keys: BTreeSet<Key> = self
+            .plan
+            .steps
+            .iter()
+            .filter(|step| moved.contains(&step.key.kind))
+            .map(|step| step.key.clone())
+            .collect();
+        for key in keys {
+            let message = format!(
+                "a deployment is in flight, and this {} belongs to it until its end",
+                key.kind.label()
+            );
+            let hint = "wait for the deployment to end (`watch`), or end it (`stop`)".to_owned();
+            self.refuse(&key, RefusalReason::RolloutInFlight, message, hint);
+        }
+    }
+
+    fn refuse(&mut self, key: &Key, reason: RefusalReason, message: String, hint: String) {
+        self.plan.refusals.push(Refusal {
+            key: key.clone(),
+            reason,
+            message,
+            hint,
+        });
+    }
+
+    pub(super) fn finish(mut self) -> Plan {
+        if !self.plan.refusals.is_empty() {
+            self.plan.steps.clear();
+        }
+        self.plan
+    }
+}
+
+/// Of things sorted by kind, those first that others of their kind don't refer to.
+fn users_first(mut sorted: Vec<&Have>) -> Vec<&Have> {
+    let mut ordered = Vec::with_capacity(sorted.len());
+    while let Some(kind) = sorted.first().map(|have| have.resource.kind()) {
+        let same = sorted
+            .iter()
+            .take_while(|have| have.resource.kind() == kind)
+            .count();
+        let unused = |at: &usize| {
+            sorted[..same]
+                .iter()
+                .all(|other| !mentions(&other.resource, &sorted[*at].id))
+        };
+        let next = if kind.needs().contains(&kind) {
+            (0..same).find(unused).unwrap_or(0)
+        } else {
+            0
+        };
+        ordered.push(sorted.remove(next));
+    }
+    ordered
+}
+
+/// Whether a resource of the kind `user` may need one of another kind `used`, directly or through others.
+pub(crate) fn needs(user: Kind, used: Kind) -> bool {
+    static CLOSURE: LazyLock<BTreeSet<(Kind, Kind)>> = LazyLock::new(|| {
+        let mut closure = BTreeSet::new();
+        for user in Kind::ALL {
+            for &used in user.needs().iter().filter(|&&used| used != user) {
+                let through: Vec<Kind> = Kind::ALL
+                    .into_iter()
+                    .filter(|&kind| closure.contains(&(used, kind)))
+                    .collect();
+                closure.extend(through.into_iter().map(|kind| (user, kind)));
+                closure.insert((user, used));
+            }
+        }
+        closure
+    });
+    CLOSURE.contains(&(user, used))
+}
+
+/// Whether a text of the resource's properties is `id`.
+fn mentions(resource: &Resource, id: &str) -> bool {
+    let mut found = false;
+    each_text(&resource.properties(), &mut |text| found |= text == id);
+    found
+}
+
+/// Whether what a step finds or makes refers to `id`.
+fn refers(step: &Step, id: &str) -> bool {
+    step.action
+        .have()
+        .is_some_and(|have| mentions(&have.resource, id))
+}
+
+fn overlap(left: &str, right: &str) -> bool {
+    match (left.parse::<Ipv4Net>(), right.parse::<Ipv4Net>()) {
+        (Ok(left), Ok(right)) => left.contains(&right) || right.contains(&left),
+        _ => false,
+    }
+}
+
+fn names(changes: &[Change]) -> String {
+    changes
+        .iter()
+        .map(|change| change.field.as_str())
+        .collect::<Vec<_>>()
+        .join(", ")
+}

@@ -1,0 +1,58 @@
+//! What belongs to a rollout is never drift: the one place that says which fields those are (AWS.md §4.6).
+//! Must not look at anything but the two resources.
+
+use crate::resource::{Listener, Resource, Service, TaskDefinition};
+
+/// `want` with the fields of `have` that a rollout may have moved. Whatever lies outside of what a rollout does stays as wanted and so
+/// shows as a difference: a target group outside the pair, and, with no rollout in flight, weights left split.
+pub fn settle(want: &Resource, have: &Resource, rollout_in_flight: bool) -> Resource {
+    match (want, have) {
+        (Resource::Listener(want), Resource::Listener(have)) => {
+            listener(want, have, rollout_in_flight).into()
+        }
+        (Resource::Service(want), Resource::Service(have)) => service(want, have).into(),
+        (Resource::TaskDefinition(want), Resource::TaskDefinition(have)) => {
+            task_definition(want, have).into()
+        }
+        _ => want.clone(),
+    }
+}
+
+/// A listener goes to either group of the pair; to both of them only while a rollout shifts.
+fn listener(want: &Listener, have: &Listener, rollout_in_flight: bool) -> Listener {
+    let within = have
+        .forward
+        .iter()
+        .all(|forward| want.pair.contains(&forward.target_group));
+    let settled = have.forward.len() == 1 || (rollout_in_flight && have.forward.len() == 2);
+    let mut listener = want.clone();
+    if within && settled {
+        listener.forward.clone_from(&have.forward);
+    }
+    listener
+}
+
+/// The primary task set's definition, network and target group come with a deployment; so does its platform, which the AppSpec may name.
+fn service(want: &Service, have: &Service) -> Service {
+    let target_group = if want.pair.contains(&have.target_group) {
+        &have.target_group
+    } else {
+        &want.target_group
+    };
+    Service {
+        task_definition: have.task_definition.clone(),
+        target_group: target_group.clone(),
+        platform_version: have.platform_version.clone(),
+        subnets: have.subnets.clone(),
+        security_groups: have.security_groups.clone(),
+        public_address: have.public_address,
+        ..want.clone()
+    }
+}
+
+/// Everything in a definition comes with a deployment; the family is what it is found by.
+fn task_definition(want: &TaskDefinition, have: &TaskDefinition) -> TaskDefinition {
+    let mut definition = have.definition.clone();
+    definition.family.clone_from(&want.definition.family);
+    TaskDefinition { definition }
+}

@@ -1,0 +1,156 @@
+//! Short ways to plan for, and apply to, the in-memory account. Every plan that a test makes is held against the rules for plans.
+
+use std::collections::BTreeSet;
+
+use ecspipe_provision::memory::Memory;
+use ecspipe_provision::{
+    ApplyOptions, CancellationToken, Error, Event, Graph, Inputs, Inventory, Key, Mode, Options,
+    Outcome, Plan, Resource, Scope, apply, check, desired, observe, plan, scope,
+};
+use ecspipe_spec::{Facts, Spec};
+
+use crate::specs::facts;
+
+pub(crate) const BUILDSPEC: &str = "version: 0.2\n";
+
+pub(crate) const DOWN: Options = Options {
+    mode: Mode::Down,
+    rollout_in_flight: false,
+    delete_source: false,
+};
+
+pub(crate) fn run<T>(future: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap()
+        .block_on(future)
+}
+
+pub(crate) fn graph_in(spec: &Spec, facts: &Facts) -> (Graph, Scope) {
+    let inputs = Inputs {
+        spec,
+        facts,
+        buildspec: BUILDSPEC,
+    };
+    let graph = desired(&inputs).unwrap();
+    let scope = scope(&inputs, &graph);
+    (graph, scope)
+}
+
+pub(crate) fn graph_of(spec: &Spec) -> Graph {
+    graph_in(spec, &facts()).0
+}
+
+pub(crate) fn inventory(cloud: &Memory, spec: &Spec) -> Inventory {
+    let (_, scope) = graph_in(spec, &facts());
+    run(observe(cloud, &scope)).unwrap()
+}
+
+pub(crate) fn plan_for(cloud: &Memory, spec: &Spec, options: Options) -> Plan {
+    let (graph, scope) = graph_in(spec, &facts());
+    let inventory = run(observe(cloud, &scope)).unwrap();
+    let empty = Graph::new(spec.app.clone(), spec.tags.clone());
+    let graph = if options.mode == Mode::Down {
+        empty
+    } else {
+        graph
+    };
+    let plan = plan(&graph, &inventory, &options);
+    assert_eq!(check(&plan), Vec::<String>::new());
+    plan
+}
+
+pub(crate) fn carry_out(cloud: &Memory, plan: &Plan) -> (Outcome, Vec<Event>) {
+    let mut events = Vec::new();
+    let cancel = CancellationToken::new();
+    let outcome = run(apply(
+        cloud,
+        plan,
+        &ApplyOptions::default(),
+        |event| events.push(event),
+        &cancel,
+    ));
+    (outcome.unwrap(), events)
+}
+
+/// Makes the account as the spec wants it; it must work.
+pub(crate) fn up(cloud: &Memory, spec: &Spec) {
+    let plan = plan_for(cloud, spec, Options::default());
+    assert_eq!(plan.refusals, []);
+    let (outcome, _) = carry_out(cloud, &plan);
+    assert_eq!((outcome.failed, outcome.skipped), (vec![], vec![]));
+}
+
+/// Takes the app away; it must work.
+pub(crate) fn down(cloud: &Memory, spec: &Spec) {
+    let plan = plan_for(cloud, spec, DOWN);
+    let (outcome, _) = carry_out(cloud, &plan);
+    assert_eq!((outcome.failed, outcome.skipped), (vec![], vec![]));
+}
+
+pub(crate) fn assert_settled(cloud: &Memory, spec: &Spec) {
+    let plan = plan_for(cloud, spec, Options::default());
+    assert!(
+        plan.is_empty(),
+        "{}",
+        serde_json::to_string_pretty(&plan).unwrap()
+    );
+}
+
+pub(crate) fn refused(error: Error) -> usize {
+    match error {
+        Error::Refused(refusals) => refusals.len(),
+        other => panic!("{other}"),
+    }
+}
+
+/// The keys of everything in the account.
+pub(crate) fn keys(cloud: &Memory) -> BTreeSet<String> {
+    cloud
+        .things()
+        .iter()
+        .map(|have| have.key.as_ref().unwrap().to_string())
+        .collect()
+}
+
+pub(crate) fn id(cloud: &Memory, key: &str) -> String {
+    let key: Key = key.parse().unwrap();
+    cloud
+        .things()
+        .into_iter()
+        .find(|have| have.key.as_ref() == Some(&key))
+        .unwrap()
+        .id
+}
+
+/// Changes one thing by hand.
+pub(crate) fn edit(cloud: &Memory, key: &str, change: impl Fn(&mut Resource)) {
+    let key: Key = key.parse().unwrap();
+    let mut edited = 0;
+    cloud.edit(|have| {
+        if have.key.as_ref() == Some(&key) {
+            change(&mut have.resource);
+            edited += 1;
+        }
+    });
+    assert_eq!(edited, 1, "{key}");
+}
+
+/// The steps of a plan, one a line: `update listener/test: port`.
+pub(crate) fn steps(plan: &Plan) -> Vec<String> {
+    let show = |step: &ecspipe_provision::Step| {
+        let action = format!("{:?}", step.action.kind()).to_lowercase();
+        let fields: Vec<&str> = step
+            .action
+            .changes()
+            .iter()
+            .map(|change| change.field.as_str())
+            .collect();
+        if fields.is_empty() {
+            format!("{action} {}", step.key)
+        } else {
+            format!("{action} {}: {}", step.key, fields.join(", "))
+        }
+    };
+    plan.steps.iter().map(show).collect()
+}

@@ -1,0 +1,11 @@
+//! The engine from spec to account, on the in-memory cloud. Must not know what is private to the crate.
+
+#![allow(clippy::unwrap_used, clippy::result_large_err)]
+
+mod account;
+mod apply;
+mod converge;
+mod desired;
+mod drift;
+mod refuse;
+mod specs;
