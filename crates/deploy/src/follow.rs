@@ -1,0 +1,671 @@
+//! The only poll loop: fetches snapshots, lets [`crate::rollout`] say what they mean, and passes the events on. Time is
+//! tokio's, so that a test can pause it. Must not decide how a rollout stands, and must not change anything in AWS: dropping
+//! the future at any time loses nothing, which is how a caller detaches.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use tokio::time::{Instant, sleep, timeout_at};
+
+use crate::error::{CloudFailure, DeployError, FailureKind};
+use crate::event::{Event, Part, Verdict, Wait};
+use crate::rollout::{self, Phase};
+use crate::rollouts::{LogEvent, LogQuery, Rollouts, Target, Which};
+use crate::snapshot::{Deployment, Execution, ExecutionStatus, Snapshot, StepStatus};
+
+/// Takes the events of an operation, one by one as they happen.
+pub type OnEvent<'a> = dyn FnMut(Event) + Send + 'a;
+
+/// How many executions or deployments are looked through for one that is in flight or the newest: CodeDeploy runs one at a
+/// time, and a pipeline's queue is short.
+const RECENT: usize = 20;
+
+/// How far a log's next query looks back: CloudWatch Logs may show a line late.
+const LOG_OVERLAP: SignedDuration = SignedDuration::from_secs(10);
+
+/// Which rollout.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Id {
+    /// A pipeline execution, and the deployment that it creates.
+    Execution(String),
+    /// A CodeDeploy deployment.
+    Deployment(String),
+    /// The one that is in flight; an error if none is.
+    InFlight,
+    /// The one that is in flight, else the newest.
+    Latest,
+}
+
+impl Id {
+    /// Reads an id as a user types it: `d-…` is a deployment, anything else an execution.
+    pub fn parse(text: &str) -> Self {
+        if text.starts_with("d-") {
+            Self::Deployment(text.to_owned())
+        } else {
+            Self::Execution(text.to_owned())
+        }
+    }
+}
+
+/// How often AWS is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Poll {
+    /// The time between two polls while something happens.
+    pub every: Duration,
+    /// The time between two polls when nothing has happened for long.
+    pub at_most: Duration,
+}
+
+impl Default for Poll {
+    /// 5 s, backing off to 15 s, as AWS.md §3.3 says.
+    fn default() -> Self {
+        Self {
+            every: Duration::from_secs(5),
+            at_most: Duration::from_secs(15),
+        }
+    }
+}
+
+/// How a rollout is followed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FollowOptions {
+    /// How often AWS is asked.
+    pub poll: Poll,
+    /// Where the following ends.
+    pub until: WaitUntil,
+    /// After this time the following ends with the verdict as it is then; `None`: never.
+    pub timeout: Option<Duration>,
+    /// How long AWS may fail to answer, or throttle, before that is an error.
+    pub tolerate: Duration,
+    /// How long a given id may be unknown to AWS before that is an error: what was just made shows up late.
+    pub appear: Duration,
+}
+
+impl Default for FollowOptions {
+    fn default() -> Self {
+        Self {
+            poll: Poll::default(),
+            until: WaitUntil::Done,
+            timeout: None,
+            tolerate: Duration::from_secs(300),
+            appear: Duration::from_secs(20),
+        }
+    }
+}
+
+/// Where the following of a rollout ends, if it hasn't ended before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WaitUntil {
+    /// At its end, that of an automatic rollback included.
+    Done,
+    /// Where it waits for a person: at Ready, or at an approval of the pipeline.
+    Ready,
+    /// Where production traffic has moved and the old tasks are kept.
+    OldTasks,
+}
+
+/// Follows a rollout, and gives how it stands when the following ends: see [`FollowOptions`]. The last event is
+/// [`Event::Ended`]. The rollout itself doesn't depend on being followed.
+pub async fn follow(
+    rollouts: &dyn Rollouts,
+    target: &Target,
+    id: &Id,
+    options: &FollowOptions,
+    on_event: &mut OnEvent<'_>,
+) -> Result<Verdict, DeployError> {
+    let mut follower = Follower::new(rollouts, target, id, options);
+    let verdict = follower.run(on_event).await?;
+    on_event(Event::Ended {
+        verdict: verdict.clone(),
+    });
+    Ok(verdict)
+}
+
+/// The rollout that `id` means, as [`Id::Execution`] or [`Id::Deployment`]; `None` when there is none.
+pub async fn resolve(
+    rollouts: &dyn Rollouts,
+    target: &Target,
+    id: &Id,
+) -> Result<Option<Id>, CloudFailure> {
+    if matches!(id, Id::Execution(_) | Id::Deployment(_)) {
+        return Ok(Some(id.clone()));
+    }
+    let executions = or_none(rollouts.executions(target, RECENT).await)?.unwrap_or_default();
+    let deployments = rollouts
+        .deployments(target, Which::InFlight, RECENT)
+        .await?;
+    // The oldest first: a queued execution has no deployment yet.
+    let running = executions
+        .iter()
+        .rev()
+        .filter(|execution| is_running(&execution.status));
+    if let Some(deployment) = deployments.first() {
+        for execution in running {
+            let execution = rollouts.execution(target, &execution.id).await?;
+            if let Some(execution) =
+                execution.filter(|execution| execution.deployment_id() == Some(&deployment.id))
+            {
+                return Ok(Some(Id::Execution(execution.id)));
+            }
+        }
+        return Ok(Some(Id::Deployment(deployment.id.clone())));
+    }
+    let running = executions
+        .iter()
+        .find(|execution| is_running(&execution.status));
+    if running.is_some() || *id == Id::InFlight {
+        return Ok(running.map(|execution| Id::Execution(execution.id.clone())));
+    }
+    let newest_deployment = rollouts
+        .deployments(target, Which::All, 1)
+        .await?
+        .into_iter()
+        .next();
+    Ok(match (executions.first(), newest_deployment) {
+        // A deployment that is newer than the newest execution is its own, or was made without the pipeline.
+        (Some(execution), Some(deployment)) if deployment.created > execution.started => {
+            let known = rollouts.execution(target, &execution.id).await?;
+            let own =
+                known.is_some_and(|execution| execution.deployment_id() == Some(&deployment.id));
+            Some(if own {
+                Id::Execution(execution.id.clone())
+            } else {
+                Id::Deployment(deployment.id)
+            })
+        }
+        (Some(execution), _) => Some(Id::Execution(execution.id.clone())),
+        (None, Some(deployment)) => Some(Id::Deployment(deployment.id)),
+        (None, None) => None,
+    })
+}
+
+/// The log's events that `query` means, oldest first, page by page; at most `query.limit` where given.
+pub async fn logs(
+    rollouts: &dyn Rollouts,
+    target: &Target,
+    query: &LogQuery,
+) -> Result<Vec<LogEvent>, DeployError> {
+    let mut query = query.clone();
+    let mut events = Vec::new();
+    loop {
+        let page = rollouts.log_events(target, &query).await?;
+        events.extend(page.events);
+        let enough = query
+            .limit
+            .is_some_and(|limit| events.len() >= limit as usize);
+        match page.token {
+            Some(token) if !enough => query.token = Some(token),
+            _ => break,
+        }
+    }
+    if let Some(limit) = query.limit {
+        events.truncate(limit as usize);
+    }
+    Ok(events)
+}
+
+/// Gives the log's events from `query` on, and then each new one, until the future is dropped or AWS fails for longer
+/// than `options.tolerate`. A line is given once, even if CloudWatch shows it late.
+pub async fn follow_logs(
+    rollouts: &dyn Rollouts,
+    target: &Target,
+    query: &LogQuery,
+    options: &FollowOptions,
+    on_line: &mut (dyn FnMut(LogEvent) + Send),
+) -> Result<(), DeployError> {
+    let mut query = LogQuery {
+        limit: None,
+        token: None,
+        ..query.clone()
+    };
+    let mut seen: BTreeSet<(Timestamp, String)> = BTreeSet::new();
+    let mut pace = Pace::new(options.poll);
+    let mut trouble = Trouble::default();
+    loop {
+        match logs(rollouts, target, &query).await {
+            Ok(events) => {
+                trouble = Trouble::default();
+                let new: Vec<_> = events
+                    .into_iter()
+                    .filter(|event| seen.insert((event.at, event.id.clone())))
+                    .collect();
+                pace.after(!new.is_empty());
+                new.into_iter().for_each(&mut *on_line);
+                if let Some(since) = seen
+                    .last()
+                    .and_then(|(at, _)| at.checked_sub(LOG_OVERLAP).ok())
+                {
+                    query.since = query.since.max(Some(since));
+                    seen.retain(|(at, _)| *at >= since);
+                }
+            }
+            Err(DeployError::Cloud(failure)) => {
+                trouble.bear(&failure, options.tolerate)?;
+                pace.after_failure();
+            }
+            Err(error) => return Err(error),
+        }
+        sleep(pace.next()).await;
+    }
+}
+
+/// What is followed, and what is known of it.
+struct Follower<'a> {
+    rollouts: &'a dyn Rollouts,
+    target: &'a Target,
+    id: Id,
+    options: &'a FollowOptions,
+    known: Snapshot,
+    /// Parts that AWS refuses to show, said once each.
+    limited: BTreeSet<Part>,
+}
+
+impl<'a> Follower<'a> {
+    fn new(
+        rollouts: &'a dyn Rollouts,
+        target: &'a Target,
+        id: &Id,
+        options: &'a FollowOptions,
+    ) -> Self {
+        Self {
+            rollouts,
+            target,
+            id: id.clone(),
+            options,
+            known: Snapshot::default(),
+            limited: BTreeSet::new(),
+        }
+    }
+
+    async fn run(&mut self, on_event: &mut OnEvent<'_>) -> Result<Verdict, DeployError> {
+        let start = Instant::now();
+        let deadline = self.options.timeout.map(|timeout| start + timeout);
+        let mut pace = Pace::new(self.options.poll);
+        let mut trouble = Trouble::default();
+        loop {
+            let polled = match deadline {
+                // A poll that hangs must not outlive the time to follow.
+                Some(deadline) => match timeout_at(deadline, self.poll(on_event)).await {
+                    Ok(polled) => polled,
+                    Err(_) => return Ok(rollout::verdict(&self.known)),
+                },
+                None => self.poll(on_event).await,
+            };
+            match polled {
+                Ok(Polled { found, news }) => {
+                    if let Some(failures) = trouble.end() {
+                        on_event(Event::PollRecovered { failures });
+                    }
+                    if found && self.is_reached() {
+                        return Ok(rollout::verdict(&self.known));
+                    }
+                    if !found && (start.elapsed() >= self.options.appear || !is_named(&self.id)) {
+                        return Err(missing(&self.id));
+                    }
+                    pace.after(news);
+                }
+                Err(failure) => {
+                    let left = trouble.bear(&failure, self.options.tolerate)?;
+                    if trouble.failures == 1 {
+                        on_event(Event::PollFailed {
+                            failure,
+                            tolerated_seconds: left.as_secs(),
+                        });
+                    }
+                    pace.after_failure();
+                }
+            }
+            let wait = pace.next();
+            match deadline {
+                Some(deadline) if Instant::now() + wait >= deadline => {
+                    sleep(deadline.saturating_duration_since(Instant::now())).await;
+                    return Ok(rollout::verdict(&self.known));
+                }
+                _ => sleep(wait).await,
+            }
+        }
+    }
+
+    fn is_reached(&self) -> bool {
+        let verdict = rollout::verdict(&self.known);
+        verdict.is_final()
+            || match self.options.until {
+                WaitUntil::Done => false,
+                WaitUntil::Ready => matches!(verdict, Verdict::WaitingForHuman { .. }),
+                WaitUntil::OldTasks => {
+                    matches!(
+                        verdict,
+                        Verdict::StillRunning {
+                            waiting_for: Wait::OldTasks { .. },
+                            ..
+                        }
+                    )
+                }
+            }
+    }
+
+    /// One look at AWS: passes on what is new.
+    async fn poll(&mut self, on_event: &mut OnEvent<'_>) -> Result<Polled, CloudFailure> {
+        if matches!(self.id, Id::InFlight | Id::Latest) {
+            match resolve(self.rollouts, self.target, &self.id).await? {
+                Some(id) => self.id = id,
+                None => {
+                    return Ok(Polled {
+                        found: false,
+                        news: false,
+                    });
+                }
+            }
+        }
+        let Some(fetched) = self.fetch(on_event).await? else {
+            return Ok(Polled {
+                found: false,
+                news: false,
+            });
+        };
+        let current = rollout::carry(&self.known, fetched);
+        let events = rollout::events(&self.known, &current);
+        self.known = current;
+        let news = !events.is_empty();
+        events.into_iter().for_each(&mut *on_event);
+        Ok(Polled { found: true, news })
+    }
+
+    /// A snapshot; `None` when what is followed doesn't exist (yet).
+    async fn fetch(
+        &mut self,
+        on_event: &mut OnEvent<'_>,
+    ) -> Result<Option<Snapshot>, CloudFailure> {
+        let (rollouts, target) = (self.rollouts, self.target);
+        let mut snapshot = Snapshot {
+            at: rollouts.now(),
+            ..Snapshot::default()
+        };
+        let deployment = match &self.id {
+            Id::Execution(id) => {
+                snapshot.execution = rollouts
+                    .execution(target, id)
+                    .await?
+                    .or_else(|| self.known.execution.clone());
+                match &snapshot.execution {
+                    Some(execution) => {
+                        let known = self
+                            .known
+                            .deployment
+                            .as_ref()
+                            .map(|deployment| deployment.id.clone());
+                        deployment_of(rollouts, target, execution).await?.or(known)
+                    }
+                    None => return Ok(None),
+                }
+            }
+            Id::Deployment(id) => Some(id.clone()),
+            Id::InFlight | Id::Latest => return Ok(None),
+        };
+        if let Some(id) = deployment {
+            self.fetch_deployment(&id, &mut snapshot, on_event).await?;
+        }
+        let found = snapshot.execution.is_some()
+            || snapshot.deployment.is_some()
+            || self.known.deployment.is_some();
+        Ok(found.then_some(snapshot))
+    }
+
+    async fn fetch_deployment(
+        &mut self,
+        id: &str,
+        snapshot: &mut Snapshot,
+        on_event: &mut OnEvent<'_>,
+    ) -> Result<(), CloudFailure> {
+        let (rollouts, target) = (self.rollouts, self.target);
+        let settings_known =
+            self.known.settings.is_some() || self.limited.contains(&Part::Settings);
+        let settings = async {
+            if settings_known {
+                None
+            } else {
+                Some(rollouts.settings(target).await)
+            }
+        };
+        let (deployment, settings, service, listeners, health) = futures::join!(
+            rollouts.deployment(target, id),
+            settings,
+            rollouts.service(target),
+            rollouts.listeners(target),
+            rollouts.health(target),
+        );
+        snapshot.deployment = deployment?;
+        if let Some(settings) = settings {
+            snapshot.settings = self.part(Part::Settings, settings, on_event);
+        }
+        snapshot.listeners = self.part(Part::Listeners, listeners, on_event);
+        snapshot.health = self.part(Part::Health, health, on_event);
+        let service = self.part(Part::Service, service, on_event);
+        if let (Some(deployment), Some(service)) = (&mut snapshot.deployment, service) {
+            for set in &mut deployment.task_sets {
+                let known = service.task_sets.iter().find(|known| known.id == set.id);
+                set.task_definition = set
+                    .task_definition
+                    .take()
+                    .or_else(|| known?.task_definition.clone());
+            }
+        }
+        let failed = snapshot
+            .deployment
+            .as_ref()
+            .or(self.known.deployment.as_ref());
+        if let Some(rollback) = failed
+            .and_then(Deployment::rolled_back_by)
+            .map(str::to_owned)
+        {
+            snapshot.rollback = rollouts.deployment(target, &rollback).await?;
+        }
+        Ok(())
+    }
+
+    /// A part that the following can do without: a passing failure leaves it as it was known, any other is said once.
+    fn part<T>(
+        &mut self,
+        part: Part,
+        answer: Result<T, CloudFailure>,
+        on_event: &mut OnEvent<'_>,
+    ) -> Option<T> {
+        match answer {
+            Ok(value) => Some(value),
+            Err(failure) if failure.is_transient() => {
+                tracing::debug!(?part, %failure, "a part of the picture is late");
+                None
+            }
+            Err(failure) => {
+                if self.limited.insert(part) {
+                    on_event(Event::ViewLimited { part, failure });
+                }
+                None
+            }
+        }
+    }
+}
+
+/// What a poll brought.
+struct Polled {
+    /// Whether what is followed exists.
+    found: bool,
+    /// Whether anything was new.
+    news: bool,
+}
+
+/// The time between polls: short after news, longer and longer without.
+struct Pace {
+    poll: Poll,
+    wait: Duration,
+}
+
+impl Pace {
+    fn new(poll: Poll) -> Self {
+        Self {
+            poll,
+            wait: poll.every,
+        }
+    }
+
+    fn after(&mut self, news: bool) {
+        self.wait = if news {
+            self.poll.every
+        } else {
+            (self.wait * 5 / 4).min(self.longest())
+        };
+    }
+
+    fn after_failure(&mut self) {
+        self.wait = (self.wait * 2).min(self.longest());
+    }
+
+    fn next(&self) -> Duration {
+        self.wait
+    }
+
+    fn longest(&self) -> Duration {
+        self.poll.at_most.max(self.poll.every)
+    }
+}
+
+/// A row of failed polls.
+#[derive(Default)]
+struct Trouble {
+    since: Option<Instant>,
+    failures: u32,
+}
+
+impl Trouble {
+    /// Counts a failure, and gives how long more of them are tolerated; a failure that asking again can't cure, or one
+    /// too many, is given back.
+    fn bear(
+        &mut self,
+        failure: &CloudFailure,
+        tolerate: Duration,
+    ) -> Result<Duration, CloudFailure> {
+        let since = *self.since.get_or_insert_with(Instant::now);
+        self.failures += 1;
+        match tolerate.checked_sub(since.elapsed()) {
+            Some(left) if failure.is_transient() => Ok(left),
+            _ => Err(failure.clone()),
+        }
+    }
+
+    /// Ends the row, and gives its length if there was one.
+    fn end(&mut self) -> Option<u32> {
+        self.since.take()?;
+        Some(std::mem::take(&mut self.failures))
+    }
+}
+
+/// The deployment in flight of `id`, or the given one, with where it stands.
+pub(crate) async fn deployment(
+    rollouts: &dyn Rollouts,
+    target: &Target,
+    id: &Id,
+) -> Result<Option<(Deployment, Phase)>, DeployError> {
+    let id = match id {
+        Id::Deployment(id) => Some(id.clone()),
+        Id::Execution(id) => {
+            let execution = rollouts.execution(target, id).await?;
+            let execution = execution.ok_or_else(|| missing(&Id::Execution(id.clone())))?;
+            deployment_of(rollouts, target, &execution).await?
+        }
+        Id::InFlight => in_flight(rollouts, target).await?,
+        Id::Latest => rollouts
+            .deployments(target, Which::All, 1)
+            .await?
+            .into_iter()
+            .next()
+            .map(|newest| newest.id),
+    };
+    let Some(id) = id else { return Ok(None) };
+    let found = rollouts.deployment(target, &id).await?;
+    let found = found.ok_or_else(|| missing(&Id::Deployment(id)))?;
+    let phase = rollout::phase(&found);
+    Ok(Some((found, phase)))
+}
+
+/// The deployment that an execution has created: by its id, or, as long as AWS doesn't tell that, the one in flight that is
+/// younger than the deploy action. A group runs one deployment at a time, so there is no second candidate.
+async fn deployment_of(
+    rollouts: &dyn Rollouts,
+    target: &Target,
+    execution: &Execution,
+) -> Result<Option<String>, CloudFailure> {
+    if let Some(id) = execution.deployment_id() {
+        return Ok(Some(id.to_owned()));
+    }
+    let running = execution
+        .deploy_action()
+        .filter(|action| action.status == Some(StepStatus::InProgress));
+    let Some(started) = running.and_then(|action| action.started) else {
+        return Ok(None);
+    };
+    let in_flight = rollouts
+        .deployments(target, Which::InFlight, RECENT)
+        .await?;
+    let own = in_flight
+        .into_iter()
+        .find(|deployment| deployment.created.is_some_and(|created| created >= started));
+    Ok(own.map(|deployment| deployment.id))
+}
+
+/// The deployment in flight. One that AWS calls Succeeded too early (AWS.md §9 item 2) is found as the newest of all.
+async fn in_flight(
+    rollouts: &dyn Rollouts,
+    target: &Target,
+) -> Result<Option<String>, CloudFailure> {
+    if let Some(deployment) = rollouts
+        .deployments(target, Which::InFlight, RECENT)
+        .await?
+        .into_iter()
+        .next()
+    {
+        return Ok(Some(deployment.id));
+    }
+    let Some(newest) = rollouts
+        .deployments(target, Which::All, 1)
+        .await?
+        .into_iter()
+        .next()
+    else {
+        return Ok(None);
+    };
+    let deployment = rollouts.deployment(target, &newest.id).await?;
+    Ok(deployment
+        .filter(|deployment| !rollout::phase(deployment).is_over())
+        .map(|deployment| deployment.id))
+}
+
+pub(crate) fn is_running(status: &ExecutionStatus) -> bool {
+    matches!(
+        status,
+        ExecutionStatus::InProgress | ExecutionStatus::Stopping | ExecutionStatus::Other(_)
+    )
+}
+
+/// A thing that doesn't exist is no failure here: an app without a pipeline can still be deployed to.
+pub(crate) fn or_none<T>(answer: Result<T, CloudFailure>) -> Result<Option<T>, CloudFailure> {
+    match answer {
+        Ok(value) => Ok(Some(value)),
+        Err(failure) if failure.kind == FailureKind::NotFound => Ok(None),
+        Err(failure) => Err(failure),
+    }
+}
+
+/// Whether somebody gave the id, so that it may be only late to appear.
+fn is_named(id: &Id) -> bool {
+    matches!(id, Id::Execution(_) | Id::Deployment(_))
+}
+
+fn missing(id: &Id) -> DeployError {
+    match id {
+        Id::Execution(id) => DeployError::not_found(format!("pipeline execution {id}")),
+        Id::Deployment(id) => DeployError::not_found(format!("deployment {id}")),
+        Id::InFlight => DeployError::NothingInFlight,
+        Id::Latest => DeployError::not_found("rollout"),
+    }
+}

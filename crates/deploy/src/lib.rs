@@ -1,0 +1,51 @@
+//! Rollouts of an app: put the deployment files to S3, start, follow, continue, stop, roll back.
+//! Must not make or change the app's resources (that is `provision`), print, or name an AWS SDK type: AWS is behind [`Rollouts`].
+//!
+//! The way of a rollout, one function an arrow:
+//!
+//! ```text
+//! files ──Bundle::new──▶ Bundle ──start──▶ Started { execution }        by the pipeline
+//! task definition ──────────────start_image──▶ StartedImage { deployment }   without it
+//!
+//! Id ──follow──▶ Event, Event, … Verdict      a loop of snapshots; rollout.rs says what they mean
+//! Id ──reroute──▶ Rerouted                    end the wait at Ready, and the one with the old tasks
+//! Id ──stop──▶ Stopped                        with or without taking the traffic back
+//!    ──rollback──▶ Rollback                   to the last good task definition
+//!    ──status──▶ Status                       everything at one moment
+//!    ──logs, follow_logs──▶ LogEvent, …       what the tasks write
+//! ```
+//!
+//! Every function takes `&dyn Rollouts` (AWS, or a fake) and a [`Target`] (the names). Those that change AWS look first where
+//! the rollout stands, and are safe against a lost answer.
+
+#![allow(
+    clippy::result_large_err,
+    reason = "an error comes once an operation, and carries what its reader needs"
+)]
+
+pub mod act;
+pub mod bundle;
+pub mod error;
+pub mod event;
+pub mod follow;
+#[cfg(feature = "fake")]
+pub mod memory;
+pub mod rollout;
+pub mod rollouts;
+pub mod snapshot;
+pub mod start;
+pub mod status;
+
+pub use act::{Rerouted, Rollback, Stopped, reroute, rollback, stop};
+pub use bundle::Bundle;
+pub use error::{CloudFailure, DeployError, FailureKind};
+pub use event::{Event, Listener, Part, StartedBy, Verdict, Wait};
+pub use follow::{FollowOptions, Id, OnEvent, Poll, WaitUntil, follow, follow_logs, logs, resolve};
+pub use jiff::Timestamp;
+pub use rollouts::*;
+pub use snapshot::*;
+pub use start::{BundlePut, Start, StartOptions, Started, StartedImage, start, start_image};
+pub use status::{InFlight, Live, Status, status};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,453 @@
+//! What a rollout looks like at one moment: plain values, as the adapter has read them. AWS's own nouns for AWS's
+//! things. Every status keeps a string that it doesn't know. Must not decide anything: that is [`crate::rollout::carry`].
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// An enum of the strings that AWS uses, which keeps those that it doesn't know.
+macro_rules! status {
+    ($(#[$outer:meta])* $name:ident { $($(#[$inner:meta])* $variant:ident = $text:literal,)+ }) => {
+        $(#[$outer])*
+        #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+        #[serde(from = "String", into = "String")]
+        pub enum $name {
+            $($(#[$inner])* $variant,)+
+            /// A string that this version doesn't know: shown raw, taken for "still going on".
+            Other(String),
+        }
+
+        impl $name {
+            /// The string, as AWS writes it.
+            pub fn as_str(&self) -> &str {
+                match self {
+                    $(Self::$variant => $text,)+
+                    Self::Other(text) => text,
+                }
+            }
+        }
+
+        impl From<&str> for $name {
+            fn from(text: &str) -> Self {
+                match text {
+                    $($text => Self::$variant,)+
+                    other => Self::Other(other.to_owned()),
+                }
+            }
+        }
+
+        impl From<String> for $name {
+            fn from(text: String) -> Self {
+                Self::from(text.as_str())
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(status: $name) -> Self {
+                status.as_str().to_owned()
+            }
+        }
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(self.as_str())
+            }
+        }
+    };
+}
+
+status! {
+    /// The status of a pipeline execution (AWS.md §7).
+    ExecutionStatus {
+        /// It runs, or waits in the queue.
+        InProgress = "InProgress",
+        /// It is being stopped.
+        Stopping = "Stopping",
+        /// It was stopped.
+        Stopped = "Stopped",
+        /// Every stage is done.
+        Succeeded = "Succeeded",
+        /// A newer execution overtook it.
+        Superseded = "Superseded",
+        /// An action failed.
+        Failed = "Failed",
+        /// The pipeline changed under it, or its queue was emptied.
+        Cancelled = "Cancelled",
+    }
+}
+
+status! {
+    /// The status of a stage or of an action.
+    StepStatus {
+        /// It runs.
+        InProgress = "InProgress",
+        /// It is being stopped.
+        Stopping = "Stopping",
+        /// It was stopped.
+        Stopped = "Stopped",
+        /// It is done.
+        Succeeded = "Succeeded",
+        /// It failed.
+        Failed = "Failed",
+        /// It was cancelled.
+        Cancelled = "Cancelled",
+        /// A condition left it out.
+        Skipped = "Skipped",
+        /// The execution was stopped without waiting for it.
+        Abandoned = "Abandoned",
+    }
+}
+
+status! {
+    /// The status of a CodeDeploy deployment (AWS.md §4.3).
+    DeploymentStatus {
+        /// Made, nothing done.
+        Created = "Created",
+        /// Waits for its turn.
+        Queued = "Queued",
+        /// It runs.
+        InProgress = "InProgress",
+        /// It waits for ContinueDeployment.
+        Ready = "Ready",
+        /// It is done.
+        Succeeded = "Succeeded",
+        /// It failed.
+        Failed = "Failed",
+        /// Somebody stopped it, or nobody continued it in time.
+        Stopped = "Stopped",
+    }
+}
+
+status! {
+    /// The status of a lifecycle event of a deployment.
+    LifecycleStatus {
+        /// Its turn has not come.
+        Pending = "Pending",
+        /// It runs.
+        InProgress = "InProgress",
+        /// It is done.
+        Succeeded = "Succeeded",
+        /// It failed.
+        Failed = "Failed",
+        /// It was left out.
+        Skipped = "Skipped",
+        /// CodeDeploy itself doesn't know.
+        Unknown = "Unknown",
+    }
+}
+
+status! {
+    /// The status of a task set.
+    TaskSetStatus {
+        /// It serves production.
+        Primary = "PRIMARY",
+        /// It runs beside the primary one.
+        Active = "ACTIVE",
+        /// It is being deleted.
+        Draining = "DRAINING",
+    }
+}
+
+status! {
+    /// Which side of a deployment a task set is on. "Live" is not read from this label but from the status.
+    Label {
+        /// The tasks that ran before.
+        Blue = "Blue",
+        /// The tasks that the deployment starts.
+        Green = "Green",
+    }
+}
+
+/// A rollout at one moment. What could not be read is `None`, and keeps its earlier value: see [`crate::rollout::carry`].
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Snapshot {
+    /// When it was taken, by the clock of [`crate::Rollouts::now`].
+    pub at: Timestamp,
+    /// The pipeline execution, where one is followed.
+    pub execution: Option<Execution>,
+    /// The deployment, as soon as there is one.
+    pub deployment: Option<Deployment>,
+    /// The second deployment, with which CodeDeploy rolls the first one back.
+    pub rollback: Option<Deployment>,
+    /// What the deployment group says about waits and steps.
+    pub settings: Option<GroupSettings>,
+    /// Where the listeners send requests.
+    pub listeners: Option<Listeners>,
+    /// The healthy and all targets of each target group, by its name.
+    pub health: Option<BTreeMap<String, Health>>,
+}
+
+/// A pipeline execution.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Execution {
+    /// Its id.
+    pub id: String,
+    /// Its status.
+    pub status: ExecutionStatus,
+    /// AWS's words on the status, such as who stopped it.
+    pub status_summary: Option<String>,
+    /// What started it.
+    pub trigger: Option<Trigger>,
+    /// When it started.
+    pub started: Option<Timestamp>,
+    /// What the source actions found.
+    pub revisions: Vec<Revision>,
+    /// Its stages, in their order; those not reached yet may be missing.
+    pub stages: Vec<Stage>,
+}
+
+impl Execution {
+    /// The action that hands over to CodeDeploy, if it was reached.
+    pub fn deploy_action(&self) -> Option<&Action> {
+        let mut actions = self.stages.iter().flat_map(|stage| &stage.actions);
+        actions.find(|action| action.provider.as_deref() == Some("CodeDeployToECS"))
+    }
+
+    /// The id of the CodeDeploy deployment that this execution created, once it is known.
+    pub fn deployment_id(&self) -> Option<&str> {
+        self.deploy_action()?.external_id.as_deref()
+    }
+}
+
+/// What started an execution.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Trigger {
+    /// AWS's type, such as `StartPipelineExecution` or `CloudWatchEvent`.
+    pub kind: String,
+    /// Who or what: the caller's or the rule's ARN.
+    pub detail: Option<String>,
+}
+
+/// What a source action found.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Revision {
+    /// The source action, such as `Source` or `Bundle`.
+    pub action: String,
+    /// The commit, or the version of the S3 object.
+    pub id: String,
+    /// The commit's message.
+    pub summary: Option<String>,
+    /// Where to look at it.
+    pub url: Option<String>,
+}
+
+/// A stage of an execution.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stage {
+    /// Its name.
+    pub name: String,
+    /// Its status; `None` before it is entered.
+    pub status: Option<StepStatus>,
+    /// Its actions, in their order.
+    pub actions: Vec<Action>,
+}
+
+/// An action of a stage.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Action {
+    /// Its name.
+    pub name: String,
+    /// AWS's category: `Source`, `Build`, `Deploy`, `Approval`, …
+    pub category: Option<String>,
+    /// AWS's provider: `CodeBuild`, `CodeDeployToECS`, `Manual`, …
+    pub provider: Option<String>,
+    /// The id of this run of the action: a retry has another.
+    pub run: Option<String>,
+    /// Its status; `None` before it has run.
+    pub status: Option<StepStatus>,
+    /// When it started.
+    pub started: Option<Timestamp>,
+    /// AWS's words on it.
+    pub summary: Option<String>,
+    /// Why it failed.
+    pub error: Option<Fault>,
+    /// The id of what it started: a build, a deployment.
+    pub external_id: Option<String>,
+    /// Where to look at that.
+    pub external_url: Option<String>,
+}
+
+/// A code and a message of AWS.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fault {
+    /// The code, such as `ALARM_ACTIVE`.
+    pub code: String,
+    /// The message.
+    pub message: String,
+}
+
+/// A CodeDeploy deployment.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Deployment {
+    /// Its id, such as `d-ABC123`.
+    pub id: String,
+    /// Its status.
+    pub status: DeploymentStatus,
+    /// Who made it: `user`, `codeDeployRollback`, …
+    pub creator: Option<String>,
+    /// The description that its maker gave.
+    pub description: Option<String>,
+    /// The task definition that its AppSpec names: see [`crate::task_definition_in`].
+    pub task_definition: Option<String>,
+    /// When it was made.
+    pub created: Option<Timestamp>,
+    /// When it ended.
+    pub completed: Option<Timestamp>,
+    /// Why it failed or was stopped.
+    pub error: Option<Fault>,
+    /// Its connection with an automatic rollback.
+    pub rollback: Option<RollbackInfo>,
+    /// `instanceTerminationWaitTimeStarted`: the traffic has moved, the old tasks are kept for a while.
+    pub termination_wait_started: bool,
+    /// Its lifecycle events in the order of AWS's answer; empty before it has a target.
+    pub lifecycle_events: Vec<LifecycleEvent>,
+    /// Both task sets; empty before it has a target.
+    pub task_sets: Vec<TaskSet>,
+}
+
+/// The creator that CodeDeploy writes into a deployment that rolls another one back.
+pub const ROLLBACK_CREATOR: &str = "codeDeployRollback";
+
+impl Deployment {
+    /// Whether CodeDeploy made it by itself, to roll another deployment back.
+    pub fn is_automatic_rollback(&self) -> bool {
+        self.creator.as_deref() == Some(ROLLBACK_CREATOR) || self.rolls_back().is_some()
+    }
+
+    /// The deployment that this one rolls back.
+    pub fn rolls_back(&self) -> Option<&str> {
+        self.rollback.as_ref()?.triggering_deployment.as_deref()
+    }
+
+    /// The deployment that rolls this one back.
+    pub fn rolled_back_by(&self) -> Option<&str> {
+        self.rollback.as_ref()?.rollback_deployment.as_deref()
+    }
+
+    /// A lifecycle event by its name.
+    pub fn lifecycle_event(&self, name: &str) -> Option<&LifecycleEvent> {
+        self.lifecycle_events
+            .iter()
+            .find(|event| event.name == name)
+    }
+
+    /// A task set by its label.
+    pub fn task_set(&self, label: &Label) -> Option<&TaskSet> {
+        self.task_sets
+            .iter()
+            .find(|set| set.label.as_ref() == Some(label))
+    }
+}
+
+/// CodeDeploy's `rollbackInfo`.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct RollbackInfo {
+    /// On the failed deployment: the one that rolls it back.
+    pub rollback_deployment: Option<String>,
+    /// On the rolling back deployment: the failed one.
+    pub triggering_deployment: Option<String>,
+    /// AWS's words on it.
+    pub message: Option<String>,
+}
+
+/// A step of a deployment, such as `Install` or `AllowTraffic`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LifecycleEvent {
+    /// Its name.
+    pub name: String,
+    /// Its status.
+    pub status: LifecycleStatus,
+    /// When it started.
+    pub started: Option<Timestamp>,
+    /// When it ended.
+    pub ended: Option<Timestamp>,
+    /// What went wrong, as a hook's or CodeDeploy's own diagnostics say.
+    pub diagnostics: Option<String>,
+}
+
+/// A task set of the service, on one side of a deployment.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TaskSet {
+    /// Its id, such as `ecs-svc/123` (CodeDeploy's `identifer`).
+    pub id: String,
+    /// Its side.
+    pub label: Option<Label>,
+    /// Its status.
+    pub status: Option<TaskSetStatus>,
+    /// How many tasks it should have.
+    pub desired: i64,
+    /// How many run.
+    pub running: i64,
+    /// How many are starting.
+    pub pending: i64,
+    /// The percentage of production traffic, as CodeDeploy says it.
+    pub traffic_weight: Option<f64>,
+    /// The name (not the ARN) of its target group.
+    pub target_group: Option<String>,
+    /// The ARN of its task definition.
+    pub task_definition: Option<String>,
+}
+
+/// What the deployment group says about waits and steps.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GroupSettings {
+    /// `STOP_DEPLOYMENT` with its wait in minutes: how long a deployment waits at Ready for a person. `None`: it goes on.
+    pub ready_wait_minutes: Option<i64>,
+    /// How long the old tasks are kept, in minutes.
+    pub termination_wait_minutes: i64,
+    /// In which steps traffic moves; `None` where the configuration could not be read.
+    pub routing: Option<Routing>,
+    /// What rolls back by itself: `DEPLOYMENT_FAILURE`, `DEPLOYMENT_STOP_ON_REQUEST`, `DEPLOYMENT_STOP_ON_ALARM`;
+    /// empty when switched off.
+    pub rollback_events: Vec<String>,
+}
+
+/// In which steps production traffic moves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Routing {
+    /// All of it in one step.
+    AllAtOnce,
+    /// A first part, a wait in minutes, then the rest.
+    Canary {
+        /// The first part.
+        percent: i32,
+        /// The wait in minutes.
+        minutes: i32,
+    },
+    /// Equal parts at equal intervals in minutes.
+    Linear {
+        /// Each part.
+        percent: i32,
+        /// The interval in minutes.
+        minutes: i32,
+    },
+}
+
+/// Where both listeners send requests.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Listeners {
+    /// The production listener.
+    pub production: Vec<Route>,
+    /// The test listener; empty where there is none.
+    pub test: Vec<Route>,
+}
+
+/// A target group that a listener forwards to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Route {
+    /// The name (not the ARN) of the target group.
+    pub target_group: String,
+    /// Its weight; 1 where the listener forwards to it alone and AWS gives none.
+    pub weight: i64,
+}
+
+/// The targets of a target group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Health {
+    /// Those that answer the health check.
+    pub healthy: u32,
+    /// All of them, draining ones aside.
+    pub total: u32,
+}

@@ -1,0 +1,419 @@
+//! Acting: it refuses with a reason, does what was asked once, and goes back only to what was good.
+
+use super::story::{Ending, Plot, definition, deployment, story, task_set};
+use super::target;
+use crate::act::{Rollback, Stopped, reroute, rollback, stop};
+use crate::error::{DeployError, FailureKind};
+use crate::follow::{FollowOptions, Id, Poll};
+use crate::memory::{Effect, Memory, World};
+use crate::rollout::{Phase, phase};
+use crate::rollouts::{AfterStop, ServiceState};
+use crate::snapshot::*;
+
+/// The account at the first moment of a story at which its deployment is in this phase.
+fn account(plot: Plot, at: &Phase) -> World {
+    let told = story(plot);
+    let is_there = |snapshot: &&Snapshot| {
+        snapshot
+            .deployment
+            .as_ref()
+            .is_some_and(|deployment| phase(deployment) == *at)
+    };
+    let mut world = World::default();
+    world.show(told.iter().find(is_there).unwrap());
+    world
+}
+
+fn at(phase: &Phase) -> Memory {
+    Memory::new(account(Plot::new(Ending::Succeeds), phase))
+}
+
+fn working(name: &str) -> Phase {
+    Phase::Working(Some(name.to_owned()))
+}
+
+async fn rerouted(memory: &Memory, finish: bool) -> Result<usize, String> {
+    let options = FollowOptions {
+        timeout: Some(std::time::Duration::from_secs(60)),
+        ..FollowOptions::default()
+    };
+    let finish = finish.then_some(&options);
+    let done = reroute(memory, &target(), &Id::InFlight, finish, &mut |_| {}).await;
+    done.map(|done| done.ended.len())
+        .map_err(|error| error.to_string())
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_what_waits_is_continued() {
+    let not = |state: &str| {
+        Err(format!(
+            "deployment d-1 is not waiting to be continued: {state}"
+        ))
+    };
+    let moved = "production traffic has moved, the old tasks are kept for a while";
+    let table = [
+        (Phase::Starting, false, not("it has not started yet")),
+        (working("Install"), false, not("it is at Install")),
+        (working("Install"), true, not("it is at Install")),
+        (Phase::Ready, false, Ok(1)),
+        // The story stands still here: the second wait never begins within the time.
+        (Phase::Ready, true, Ok(1)),
+        (Phase::Shifting, false, not("production traffic is moving")),
+        (Phase::Shifting, true, Ok(0)),
+        (Phase::OldTasks, false, not(moved)),
+        (Phase::OldTasks, true, Ok(1)),
+    ];
+    for (phase, finish, want) in table {
+        assert_eq!(
+            rerouted(&at(&phase), finish).await,
+            want,
+            "{phase:?}, finish: {finish}"
+        );
+    }
+    let ended = at(&Phase::Succeeded);
+    assert_eq!(
+        rerouted(&ended, false).await,
+        Err("no rollout is in flight".to_owned())
+    );
+    let id = Id::Deployment("d-1".to_owned());
+    let error = reroute(&ended, &target(), &id, None, &mut |_| {})
+        .await
+        .unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "deployment d-1 is not waiting to be continued: it has succeeded"
+    );
+}
+
+/// AWS.md §9 item 2: a deployment that AWS calls Succeeded while the old tasks are kept can still be finished.
+#[tokio::test(start_paused = true)]
+async fn an_early_success_can_be_finished() {
+    let plot = Plot {
+        early_success: true,
+        ..Plot::new(Ending::Succeeds)
+    };
+    let memory = Memory::new(account(plot, &Phase::OldTasks));
+    assert_eq!(rerouted(&memory, true).await, Ok(1));
+    assert_eq!(memory.count("ContinueDeployment d-1 Termination"), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lost_answer_to_continuing_is_looked_after() {
+    for (effect, calls) in [(Effect::Done, 1), (Effect::None, 2)] {
+        let memory = at(&Phase::Ready);
+        memory.fail("ContinueDeployment", 1, FailureKind::Lost, effect);
+        assert_eq!(rerouted(&memory, false).await, Ok(1), "{effect:?}");
+        assert_eq!(memory.count("ContinueDeployment"), calls, "{effect:?}");
+    }
+}
+
+/// Two people reroute at once: the second is told that it goes on already.
+#[tokio::test(start_paused = true)]
+async fn the_second_to_continue_is_told() {
+    let memory = at(&Phase::Ready);
+    memory.fail("ContinueDeployment", 1, FailureKind::Conflict, Effect::None);
+    memory.at(std::time::Duration::from_millis(500), |world| {
+        world.deployment("d-1").unwrap().status = DeploymentStatus::InProgress;
+    });
+    let error = rerouted(&memory, false).await.unwrap_err();
+    assert!(
+        error.starts_with("deployment d-1 is not waiting to be continued: it is at"),
+        "{error}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_deployment_is_stopped_with_or_without_going_back() {
+    for then in [AfterStop::RollBack, AfterStop::Leave] {
+        let memory = at(&Phase::Ready);
+        let stopped = stop(&memory, &target(), &Id::InFlight, then).await.unwrap();
+        assert_eq!(
+            stopped,
+            Stopped::Deployment {
+                deployment: "d-1".to_owned(),
+                then
+            }
+        );
+        assert_eq!(memory.count(&format!("StopDeployment d-1 {then:?}")), 1);
+        assert_eq!(memory.count("StopPipelineExecution"), 0);
+        let deployments = memory.world(|world| world.deployments.len());
+        assert_eq!(deployments, if then == AfterStop::RollBack { 2 } else { 1 });
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn before_there_is_a_deployment_the_pipeline_is_stopped() {
+    let mut world = World::default();
+    world.show(&story(Plot::new(Ending::Succeeds))[3]);
+    let memory = Memory::new(world);
+    let stopped = stop(&memory, &target(), &Id::InFlight, AfterStop::RollBack)
+        .await
+        .unwrap();
+    assert_eq!(
+        stopped,
+        Stopped::Execution {
+            execution: "execution".to_owned()
+        }
+    );
+    let id = Id::Execution("execution".to_owned());
+    let error = stop(&memory, &target(), &id, AfterStop::RollBack)
+        .await
+        .unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "pipeline execution execution has ended already (Stopped)"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_has_ended_is_not_stopped() {
+    let memory = at(&Phase::Succeeded);
+    memory.world(|world| world.executions[0].status = ExecutionStatus::Succeeded);
+    let error = stop(&memory, &target(), &Id::InFlight, AfterStop::RollBack)
+        .await
+        .unwrap_err();
+    assert_eq!(error.to_string(), "no rollout is in flight");
+    let id = Id::Deployment("d-1".to_owned());
+    let error = stop(&memory, &target(), &id, AfterStop::RollBack)
+        .await
+        .unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "deployment d-1 has ended already (Succeeded)"
+    );
+    assert_eq!(memory.count("StopDeployment"), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lost_answer_to_stopping_is_looked_after() {
+    for effect in [Effect::Done, Effect::None] {
+        let memory = at(&Phase::Ready);
+        memory.fail("StopDeployment", 1, FailureKind::Lost, effect);
+        stop(&memory, &target(), &Id::InFlight, AfterStop::Leave)
+            .await
+            .unwrap();
+        let status = memory.world(|world| world.deployment("d-1").unwrap().status.clone());
+        assert_eq!(status, DeploymentStatus::Stopped, "{effect:?}");
+    }
+}
+
+// ---- rolling back ----
+
+/// A deployment in the past: its id's number, what it rolled out, how it ended, its description.
+fn past(id: &str, revision: u32, status: DeploymentStatus, description: &str) -> Deployment {
+    Deployment {
+        status,
+        task_definition: Some(definition(revision)),
+        description: Some(description.to_owned()),
+        ..deployment(id, 0)
+    }
+}
+
+fn history(live: u32, deployments: Vec<Deployment>) -> Memory {
+    let service = ServiceState {
+        status: "ACTIVE".to_owned(),
+        desired: 2,
+        running: 2,
+        pending: 0,
+        task_definition: Some(definition(1)),
+        task_sets: vec![task_set(Label::Green, TaskSetStatus::Primary, 2, live)],
+    };
+    Memory::new(World {
+        service: Some(service),
+        deployments,
+        ..World::default()
+    })
+}
+
+async fn roll_back(memory: &Memory) -> Result<Rollback, DeployError> {
+    let app_spec = |arn: &str| format!("TaskDefinition: {arn}");
+    rollback(memory, &target(), &app_spec, Poll::default(), &mut |_| {}).await
+}
+
+#[tokio::test(start_paused = true)]
+async fn going_back_means_the_last_good_definition() {
+    use DeploymentStatus::{Failed, Stopped as WasStopped, Succeeded};
+    let ok = |id, revision| past(id, revision, Succeeded, "");
+    let back = |id, revision, of: &str| {
+        past(
+            id,
+            revision,
+            Succeeded,
+            &format!("ecspipe rollback of {of} to d-x"),
+        )
+    };
+    let automatic = |id, revision| Deployment {
+        creator: Some(ROLLBACK_CREATOR.to_owned()),
+        ..past(id, revision, Succeeded, "")
+    };
+    // Oldest first; then the live revision, and the revision that is gone back to.
+    let table = [
+        (
+            "the one before",
+            vec![ok("d-a", 2), ok("d-b", 3)],
+            3,
+            Some(2),
+        ),
+        (
+            "not the same one",
+            vec![ok("d-a", 2), ok("d-b", 3), ok("d-c", 3)],
+            3,
+            Some(2),
+        ),
+        (
+            "not a failed or stopped one",
+            vec![
+                ok("d-a", 2),
+                past("d-b", 3, Failed, ""),
+                past("d-c", 4, WasStopped, ""),
+                ok("d-d", 5),
+            ],
+            5,
+            Some(2),
+        ),
+        (
+            "not the failed one that CodeDeploy rolled back by itself",
+            vec![
+                ok("d-a", 2),
+                ok("d-b", 3),
+                past("d-c", 4, Failed, ""),
+                automatic("d-d", 3),
+            ],
+            3,
+            Some(2),
+        ),
+        (
+            "not what was rolled back from",
+            vec![
+                ok("d-a", 2),
+                ok("d-b", 3),
+                ok("d-c", 4),
+                back("d-d", 3, "d-c"),
+            ],
+            3,
+            Some(2),
+        ),
+        (
+            "not what was rolled back from twice",
+            vec![
+                ok("d-a", 2),
+                ok("d-b", 3),
+                ok("d-c", 4),
+                back("d-d", 3, "d-c"),
+                back("d-e", 2, "d-d"),
+            ],
+            2,
+            None,
+        ),
+        (
+            "but what was deployed again since",
+            vec![
+                ok("d-a", 2),
+                ok("d-b", 3),
+                back("d-c", 2, "d-b"),
+                ok("d-d", 3),
+                ok("d-e", 4),
+            ],
+            4,
+            Some(3),
+        ),
+        ("nothing at all", vec![], 1, None),
+        ("nothing before the first", vec![ok("d-a", 2)], 2, None),
+        (
+            "the last one that succeeded, when something else is live",
+            vec![ok("d-a", 2), ok("d-b", 3)],
+            9,
+            Some(3),
+        ),
+    ];
+    for (what, deployments, live, want) in table {
+        let memory = history(live, deployments);
+        let done = roll_back(&memory).await;
+        match (done, want) {
+            (
+                Ok(Rollback::Created {
+                    deployment,
+                    task_definition,
+                    ..
+                }),
+                Some(want),
+            ) => {
+                assert_eq!(task_definition, definition(want), "{what}");
+                let made = memory
+                    .world(|world| world.deployment(&deployment).cloned())
+                    .unwrap();
+                assert_eq!(made.task_definition, Some(definition(want)), "{what}");
+            }
+            (Err(DeployError::NothingToRollBackTo { .. }), None) => {
+                assert_eq!(memory.count("CreateDeployment"), 0, "{what}");
+            }
+            (done, want) => panic!("{what}: {done:?}, not {want:?}"),
+        }
+    }
+}
+
+/// The description that a rollback leaves is what the next one reads.
+#[tokio::test(start_paused = true)]
+async fn two_rollbacks_go_back_twice() {
+    let ok = |id, revision| past(id, revision, DeploymentStatus::Succeeded, "");
+    let memory = history(4, vec![ok("d-a", 2), ok("d-b", 3), ok("d-c", 4)]);
+    for want in [3, 2] {
+        let Ok(Rollback::Created {
+            deployment,
+            task_definition,
+            ..
+        }) = roll_back(&memory).await
+        else {
+            panic!("nothing created");
+        };
+        assert_eq!(task_definition, definition(want));
+        memory.world(|world| {
+            world.deployment(&deployment).unwrap().status = DeploymentStatus::Succeeded;
+            world.service.as_mut().unwrap().task_sets =
+                vec![task_set(Label::Green, TaskSetStatus::Primary, 2, want)];
+        });
+    }
+    let error = roll_back(&memory).await.unwrap_err();
+    assert!(
+        matches!(error, DeployError::NothingToRollBackTo { .. }),
+        "{error:?}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_deployment_in_flight_is_stopped_and_taken_back() {
+    for phase in [working("Install"), Phase::Ready, Phase::OldTasks] {
+        let memory = at(&phase);
+        let done = roll_back(&memory).await.unwrap();
+        assert_eq!(
+            done,
+            Rollback::Stopped {
+                deployment: "d-1".to_owned()
+            },
+            "{phase:?}"
+        );
+        assert_eq!(memory.count("StopDeployment d-1 RollBack"), 1, "{phase:?}");
+        assert_eq!(memory.count("CreateDeployment"), 0, "{phase:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rollback_in_flight_is_left_alone() {
+    let automatic = Deployment {
+        creator: Some(ROLLBACK_CREATOR.to_owned()),
+        ..deployment("d-2", 0)
+    };
+    let ours = Deployment {
+        description: Some("ecspipe rollback of d-1 to d-0".to_owned()),
+        ..deployment("d-2", 0)
+    };
+    for rollback in [automatic, ours] {
+        let memory = history(3, vec![rollback]);
+        let error = roll_back(&memory).await.unwrap_err();
+        assert!(
+            matches!(&error, DeployError::InFlight { deployment, .. } if deployment == "d-2"),
+            "{error:?}"
+        );
+        assert_eq!(memory.count("StopDeployment"), 0);
+    }
+}

@@ -1,0 +1,35 @@
+//! The crate's tests, by subject. Time is paused, AWS is [`crate::memory::Memory`], rollouts come from [`story`].
+
+#![allow(clippy::unwrap_used)]
+
+mod act;
+mod follow;
+mod rollout;
+mod start;
+mod story;
+
+use crate::rollouts::Target;
+
+/// The names of an app `web`.
+fn target() -> Target {
+    let text = |text: &str| text.to_owned();
+    Target {
+        app: text("web"),
+        pipeline: text("web"),
+        bundle_action: text("Bundle"),
+        bundle_rule: text("web-bundle"),
+        application: text("web"),
+        group: text("web"),
+        cluster: text("web"),
+        service: text("web"),
+        load_balancer: text("web"),
+        production_listener: None,
+        production_port: 80,
+        test_listener: None,
+        test_port: 8080,
+        target_groups: vec![text("web-blue"), text("web-green")],
+        bundle_bucket: text("web-bundle"),
+        bundle_key: text("bundle.zip"),
+        log_group: text("/ecs/web"),
+    }
+}
