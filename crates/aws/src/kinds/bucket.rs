@@ -1,0 +1,642 @@
+//! S3 buckets with everything that is set on them. Deleting empties them first: versions, delete markers, unfinished uploads.
+//! Must not read or write what users keep in them.
+
+use std::collections::BTreeSet;
+
+use aws_sdk_s3::types as s3;
+use ecspipe_provision::resource::{Bucket, LifecycleRule, Policy};
+use ecspipe_provision::{CloudError, CloudErrorKind, Have, Kind, Progress, Scope, Tags};
+
+use super::{Seen, Update};
+use crate::Account;
+use crate::classify::{OrMissing as _, Said as _, local};
+
+pub(crate) async fn list(account: &Account, scope: &Scope) -> Result<Vec<Have>, CloudError> {
+    let names: Vec<_> = scope.wanted_of(Kind::Bucket).collect();
+    let looks = names.iter().map(|(key, name)| async move {
+        let Some((seen, bare)) = fetch(account, name).await? else {
+            return Ok(None);
+        };
+        let mut have = seen.into_have(scope, Kind::Bucket);
+        // Tags come in a call of their own. A bucket of ours without any, under a name that holds our account's number, was
+        // interrupted between the two.
+        if bare {
+            have.key = Some((*key).clone());
+        }
+        Ok(Some(have))
+    });
+    let found: Vec<Option<Have>> = futures::future::try_join_all(looks).await?;
+    Ok(found.into_iter().flatten().collect())
+}
+
+/// The bucket, and whether it is ours and carries no tags at all. One that belongs to another account shows empty.
+async fn fetch(account: &Account, name: &str) -> Result<Option<(Seen, bool)>, CloudError> {
+    let tags = account
+        .s3
+        .get_bucket_tagging()
+        .bucket(name)
+        .send()
+        .await
+        .said("s3", "GetBucketTagging");
+    let tags = match tags {
+        Ok(answer) => crate::tags::map(
+            answer
+                .tag_set()
+                .iter()
+                .map(|tag| (Some(tag.key()), Some(tag.value()))),
+        ),
+        Err(error) if error.code == "NoSuchTagSet" => Default::default(),
+        Err(error) if error.kind == CloudErrorKind::NotFound => return Ok(None),
+        Err(error) if error.kind == CloudErrorKind::Access || error.code == "PermanentRedirect" => {
+            return Ok(Some((
+                Seen::named(name, Default::default(), unknown(name)),
+                false,
+            )));
+        }
+        Err(error) => return Err(error),
+    };
+    let bare = tags.is_empty();
+    let resource = settings(account, name).await?;
+    Ok(Some((Seen::named(name, tags, resource), bare)))
+}
+
+fn unknown(name: &str) -> Bucket {
+    Bucket {
+        name: name.to_owned(),
+        versioning: false,
+        encryption_key: None,
+        bucket_key: false,
+        public_access_blocked: false,
+        owner_enforced: false,
+        lifecycle: BTreeSet::new(),
+        policy: Policy::none(),
+        event_notifications: false,
+    }
+}
+
+async fn settings(account: &Account, name: &str) -> Result<Bucket, CloudError> {
+    let client = &account.s3;
+    let (versioning, encryption, block, ownership, lifecycle, policy, notification) = futures::try_join!(
+        async {
+            client
+                .get_bucket_versioning()
+                .bucket(name)
+                .send()
+                .await
+                .said("s3", "GetBucketVersioning")
+        },
+        async {
+            client
+                .get_bucket_encryption()
+                .bucket(name)
+                .send()
+                .await
+                .said("s3", "GetBucketEncryption")
+                .or_missing()
+        },
+        async {
+            client
+                .get_public_access_block()
+                .bucket(name)
+                .send()
+                .await
+                .said("s3", "GetPublicAccessBlock")
+                .or_missing()
+        },
+        async {
+            client
+                .get_bucket_ownership_controls()
+                .bucket(name)
+                .send()
+                .await
+                .said("s3", "GetBucketOwnershipControls")
+                .or_missing()
+        },
+        async {
+            let call = client
+                .get_bucket_lifecycle_configuration()
+                .bucket(name)
+                .send()
+                .await;
+            call.said("s3", "GetBucketLifecycleConfiguration")
+                .or_missing()
+        },
+        async {
+            client
+                .get_bucket_policy()
+                .bucket(name)
+                .send()
+                .await
+                .said("s3", "GetBucketPolicy")
+                .or_missing()
+        },
+        async {
+            let call = client
+                .get_bucket_notification_configuration()
+                .bucket(name)
+                .send()
+                .await;
+            call.said("s3", "GetBucketNotificationConfiguration")
+        },
+    )?;
+    let rule = encryption
+        .as_ref()
+        .and_then(|answer| answer.server_side_encryption_configuration());
+    let rule = rule.and_then(|configuration| configuration.rules().first());
+    let key = rule.and_then(|rule| rule.apply_server_side_encryption_by_default());
+    let block = block
+        .as_ref()
+        .and_then(|answer| answer.public_access_block_configuration());
+    let ownership = ownership
+        .as_ref()
+        .and_then(|answer| answer.ownership_controls());
+    let policy = policy
+        .as_ref()
+        .and_then(|answer| answer.policy())
+        .unwrap_or_default();
+    Ok(Bucket {
+        name: name.to_owned(),
+        versioning: versioning.status() == Some(&s3::BucketVersioningStatus::Enabled),
+        encryption_key: key
+            .filter(|key| *key.sse_algorithm() == s3::ServerSideEncryption::AwsKms)
+            .and_then(|key| key.kms_master_key_id().map(ToOwned::to_owned)),
+        bucket_key: rule
+            .and_then(|rule| rule.bucket_key_enabled())
+            .unwrap_or_default(),
+        public_access_blocked: block.is_some_and(all_blocked),
+        owner_enforced: ownership.is_some_and(|controls| {
+            controls
+                .rules()
+                .iter()
+                .any(|rule| *rule.object_ownership() == s3::ObjectOwnership::BucketOwnerEnforced)
+        }),
+        lifecycle: lifecycle
+            .iter()
+            .flat_map(|answer| answer.rules())
+            .map(lifecycle_rule)
+            .collect(),
+        policy: Policy::parse(policy).map_err(|error| {
+            local(
+                "InvalidPolicy",
+                format!("the policy of {name} is not JSON: {error}"),
+            )
+        })?,
+        event_notifications: notification.event_bridge_configuration().is_some(),
+    })
+}
+
+fn all_blocked(block: &s3::PublicAccessBlockConfiguration) -> bool {
+    [
+        block.block_public_acls(),
+        block.ignore_public_acls(),
+        block.block_public_policy(),
+        block.restrict_public_buckets(),
+    ]
+    .iter()
+    .all(|on| on.unwrap_or_default())
+}
+
+fn lifecycle_rule(rule: &s3::LifecycleRule) -> LifecycleRule {
+    let days = |days: Option<i32>| days.and_then(|days| u32::try_from(days).ok());
+    LifecycleRule {
+        id: rule.id().unwrap_or_default().to_owned(),
+        expire_days: days(rule.expiration().and_then(|expiration| expiration.days())),
+        expire_noncurrent_days: days(
+            rule.noncurrent_version_expiration()
+                .and_then(|expiration| expiration.noncurrent_days()),
+        ),
+        abort_upload_days: days(
+            rule.abort_incomplete_multipart_upload()
+                .and_then(|abort| abort.days_after_initiation()),
+        ),
+    }
+}
+
+pub(crate) async fn create(
+    account: &Account,
+    want: &Bucket,
+    tags: &Tags,
+    progress: &Progress,
+) -> Result<(), CloudError> {
+    let make = || async {
+        let mut call = account
+            .s3
+            .create_bucket()
+            .bucket(&want.name)
+            .object_ownership(s3::ObjectOwnership::BucketOwnerEnforced);
+        // us-east-1 is the one region that may not be named.
+        if account.region() != "us-east-1" {
+            let place = s3::BucketLocationConstraint::from(account.region());
+            call = call.create_bucket_configuration(
+                s3::CreateBucketConfiguration::builder()
+                    .location_constraint(place)
+                    .build(),
+            );
+        }
+        match call.send().await.said("s3", "CreateBucket") {
+            Err(error) if error.code == "BucketAlreadyOwnedByYou" => Ok(()),
+            done => done.map(|_| ()),
+        }
+    };
+    account.pace.settled(progress, make).await?;
+    set_tags(account, &want.name, tags).await?;
+    futures::try_join!(
+        set_public_access_block(account, want),
+        set_versioning(account, want),
+        set_encryption(account, want),
+        set_lifecycle(account, want),
+        set_notifications(account, want),
+    )?;
+    set_policy(account, want, progress).await
+}
+
+pub(crate) async fn update(
+    account: &Account,
+    want: &Bucket,
+    update: &Update<'_>,
+) -> Result<(), CloudError> {
+    if update.touches(&["tags"]) {
+        set_tags(account, &want.name, update.tags).await?;
+    }
+    if update.touches(&["public_access_blocked"]) {
+        set_public_access_block(account, want).await?;
+    }
+    if update.touches(&["owner_enforced"]) {
+        set_ownership(account, want).await?;
+    }
+    if update.touches(&["versioning"]) {
+        set_versioning(account, want).await?;
+    }
+    if update.touches(&["encryption_key", "bucket_key"]) {
+        set_encryption(account, want).await?;
+    }
+    if update.touches(&["lifecycle"]) {
+        set_lifecycle(account, want).await?;
+    }
+    if update.touches(&["event_notifications"]) {
+        set_notifications(account, want).await?;
+    }
+    if update.touches(&["policy"]) {
+        set_policy(account, want, update.progress).await?;
+    }
+    Ok(())
+}
+
+async fn set_tags(account: &Account, name: &str, tags: &Tags) -> Result<(), CloudError> {
+    let tagging = s3::Tagging::builder()
+        .set_tag_set(Some(crate::tags::list!(try s3::Tag, tags.all())))
+        .build();
+    let tagging = tagging.map_err(|error| local("InvalidRequest", error.to_string()))?;
+    let call = account
+        .s3
+        .put_bucket_tagging()
+        .bucket(name)
+        .tagging(tagging)
+        .send()
+        .await;
+    call.said("s3", "PutBucketTagging").map(|_| ())
+}
+
+async fn set_public_access_block(account: &Account, want: &Bucket) -> Result<(), CloudError> {
+    let on = want.public_access_blocked;
+    let block = s3::PublicAccessBlockConfiguration::builder()
+        .block_public_acls(on)
+        .ignore_public_acls(on)
+        .block_public_policy(on)
+        .restrict_public_buckets(on)
+        .build();
+    let call = account
+        .s3
+        .put_public_access_block()
+        .bucket(&want.name)
+        .public_access_block_configuration(block)
+        .send()
+        .await;
+    call.said("s3", "PutPublicAccessBlock").map(|_| ())
+}
+
+async fn set_ownership(account: &Account, want: &Bucket) -> Result<(), CloudError> {
+    let kind = if want.owner_enforced {
+        s3::ObjectOwnership::BucketOwnerEnforced
+    } else {
+        s3::ObjectOwnership::BucketOwnerPreferred
+    };
+    let rule = s3::OwnershipControlsRule::builder()
+        .object_ownership(kind)
+        .build();
+    let controls = rule.and_then(|rule| s3::OwnershipControls::builder().rules(rule).build());
+    let controls = controls.map_err(|error| local("InvalidRequest", error.to_string()))?;
+    let call = account
+        .s3
+        .put_bucket_ownership_controls()
+        .bucket(&want.name)
+        .ownership_controls(controls)
+        .send()
+        .await;
+    call.said("s3", "PutBucketOwnershipControls").map(|_| ())
+}
+
+async fn set_versioning(account: &Account, want: &Bucket) -> Result<(), CloudError> {
+    let status = if want.versioning {
+        s3::BucketVersioningStatus::Enabled
+    } else {
+        s3::BucketVersioningStatus::Suspended
+    };
+    let configuration = s3::VersioningConfiguration::builder()
+        .status(status)
+        .build();
+    let call = account
+        .s3
+        .put_bucket_versioning()
+        .bucket(&want.name)
+        .versioning_configuration(configuration)
+        .send()
+        .await;
+    call.said("s3", "PutBucketVersioning").map(|_| ())
+}
+
+async fn set_encryption(account: &Account, want: &Bucket) -> Result<(), CloudError> {
+    let algorithm = if want.encryption_key.is_some() {
+        s3::ServerSideEncryption::AwsKms
+    } else {
+        s3::ServerSideEncryption::Aes256
+    };
+    let default = s3::ServerSideEncryptionByDefault::builder()
+        .sse_algorithm(algorithm)
+        .set_kms_master_key_id(want.encryption_key.clone())
+        .build();
+    let configuration = default.and_then(|default| {
+        let rule = s3::ServerSideEncryptionRule::builder()
+            .apply_server_side_encryption_by_default(default)
+            .bucket_key_enabled(want.bucket_key)
+            .build();
+        s3::ServerSideEncryptionConfiguration::builder()
+            .rules(rule)
+            .build()
+    });
+    let configuration =
+        configuration.map_err(|error| local("InvalidRequest", error.to_string()))?;
+    let call = account
+        .s3
+        .put_bucket_encryption()
+        .bucket(&want.name)
+        .server_side_encryption_configuration(configuration)
+        .send()
+        .await;
+    call.said("s3", "PutBucketEncryption").map(|_| ())
+}
+
+async fn set_lifecycle(account: &Account, want: &Bucket) -> Result<(), CloudError> {
+    if want.lifecycle.is_empty() {
+        let call = account
+            .s3
+            .delete_bucket_lifecycle()
+            .bucket(&want.name)
+            .send()
+            .await;
+        return call.said("s3", "DeleteBucketLifecycle").map(|_| ());
+    }
+    let rules: Result<Vec<_>, _> = want.lifecycle.iter().map(sdk_rule).collect();
+    let configuration = rules.and_then(|rules| {
+        s3::BucketLifecycleConfiguration::builder()
+            .set_rules(Some(rules))
+            .build()
+    });
+    let configuration =
+        configuration.map_err(|error| local("InvalidRequest", error.to_string()))?;
+    let call = account
+        .s3
+        .put_bucket_lifecycle_configuration()
+        .bucket(&want.name)
+        .lifecycle_configuration(configuration)
+        .send()
+        .await;
+    call.said("s3", "PutBucketLifecycleConfiguration")
+        .map(|_| ())
+}
+
+fn sdk_rule(
+    rule: &LifecycleRule,
+) -> Result<s3::LifecycleRule, aws_smithy_types::error::operation::BuildError> {
+    let days = |days: Option<u32>| days.and_then(|days| i32::try_from(days).ok());
+    let expiration = rule.expire_days.map(|_| {
+        s3::LifecycleExpiration::builder()
+            .set_days(days(rule.expire_days))
+            .build()
+    });
+    let noncurrent = rule.expire_noncurrent_days.map(|_| {
+        s3::NoncurrentVersionExpiration::builder()
+            .set_noncurrent_days(days(rule.expire_noncurrent_days))
+            .build()
+    });
+    let abort = rule.abort_upload_days.map(|_| {
+        s3::AbortIncompleteMultipartUpload::builder()
+            .set_days_after_initiation(days(rule.abort_upload_days))
+            .build()
+    });
+    s3::LifecycleRule::builder()
+        .id(&rule.id)
+        .status(s3::ExpirationStatus::Enabled)
+        .filter(s3::LifecycleRuleFilter::builder().prefix("").build())
+        .set_expiration(expiration)
+        .set_noncurrent_version_expiration(noncurrent)
+        .set_abort_incomplete_multipart_upload(abort)
+        .build()
+}
+
+/// Only EventBridge is switched; other notifications that somebody set stay.
+async fn set_notifications(account: &Account, want: &Bucket) -> Result<(), CloudError> {
+    let call = account
+        .s3
+        .get_bucket_notification_configuration()
+        .bucket(&want.name)
+        .send()
+        .await;
+    let have = call.said("s3", "GetBucketNotificationConfiguration")?;
+    if have.event_bridge_configuration().is_some() == want.event_notifications {
+        return Ok(());
+    }
+    let list = |is_empty: bool| !is_empty;
+    let configuration = s3::NotificationConfiguration::builder()
+        .set_topic_configurations(
+            list(have.topic_configurations().is_empty())
+                .then(|| have.topic_configurations().to_vec()),
+        )
+        .set_queue_configurations(
+            list(have.queue_configurations().is_empty())
+                .then(|| have.queue_configurations().to_vec()),
+        )
+        .set_lambda_function_configurations(
+            list(have.lambda_function_configurations().is_empty())
+                .then(|| have.lambda_function_configurations().to_vec()),
+        )
+        .set_event_bridge_configuration(
+            want.event_notifications
+                .then(|| s3::EventBridgeConfiguration::builder().build()),
+        )
+        .build();
+    let call = account
+        .s3
+        .put_bucket_notification_configuration()
+        .bucket(&want.name)
+        .notification_configuration(configuration)
+        .send()
+        .await;
+    call.said("s3", "PutBucketNotificationConfiguration")
+        .map(|_| ())
+}
+
+async fn set_policy(
+    account: &Account,
+    want: &Bucket,
+    progress: &Progress,
+) -> Result<(), CloudError> {
+    if want.policy.is_none() {
+        let call = account
+            .s3
+            .delete_bucket_policy()
+            .bucket(&want.name)
+            .send()
+            .await;
+        return call.said("s3", "DeleteBucketPolicy").map(|_| ());
+    }
+    let call = || async {
+        let call = account
+            .s3
+            .put_bucket_policy()
+            .bucket(&want.name)
+            .policy(want.policy.to_string())
+            .send()
+            .await;
+        call.said("s3", "PutBucketPolicy").map(|_| ())
+    };
+    account.pace.settled(progress, call).await
+}
+
+pub(crate) async fn delete(
+    account: &Account,
+    have: &Have,
+    progress: &Progress,
+) -> Result<(), CloudError> {
+    let name = &have.name;
+    // A build or a push may still write while the bucket is emptied.
+    for _ in 0..5 {
+        empty(account, name, progress).await?;
+        match account
+            .s3
+            .delete_bucket()
+            .bucket(name)
+            .send()
+            .await
+            .said("s3", "DeleteBucket")
+        {
+            Err(error) if error.code == "BucketNotEmpty" => continue,
+            done => return done.or_missing().map(|_| ()),
+        }
+    }
+    Err(local(
+        "BucketNotEmpty",
+        format!("bucket {name} keeps filling up while it is emptied"),
+    ))
+}
+
+async fn empty(account: &Account, name: &str, progress: &Progress) -> Result<(), CloudError> {
+    let mut key_marker = None;
+    let mut version_marker = None;
+    loop {
+        let call = account
+            .s3
+            .list_object_versions()
+            .bucket(name)
+            .set_key_marker(key_marker.take())
+            .set_version_id_marker(version_marker.take())
+            .send()
+            .await;
+        let Some(page) = call.said("s3", "ListObjectVersions").or_missing()? else {
+            return Ok(());
+        };
+        let versions = page
+            .versions()
+            .iter()
+            .map(|version| (version.key(), version.version_id()));
+        let markers = page
+            .delete_markers()
+            .iter()
+            .map(|marker| (marker.key(), marker.version_id()));
+        let objects: Vec<s3::ObjectIdentifier> = versions
+            .chain(markers)
+            .filter_map(|(key, version)| {
+                s3::ObjectIdentifier::builder()
+                    .key(key?)
+                    .set_version_id(version.map(ToOwned::to_owned))
+                    .build()
+                    .ok()
+            })
+            .collect();
+        if !objects.is_empty() {
+            progress.waiting_for(format!("{} object versions to be deleted", objects.len()));
+            remove(account, name, objects).await?;
+        }
+        if !page.is_truncated().unwrap_or_default() {
+            break;
+        }
+        key_marker = page.next_key_marker().map(ToOwned::to_owned);
+        version_marker = page.next_version_id_marker().map(ToOwned::to_owned);
+    }
+    let uploads = account
+        .s3
+        .list_multipart_uploads()
+        .bucket(name)
+        .send()
+        .await
+        .said("s3", "ListMultipartUploads")
+        .or_missing()?;
+    for upload in uploads.iter().flat_map(|answer| answer.uploads()) {
+        let (Some(key), Some(id)) = (upload.key(), upload.upload_id()) else {
+            continue;
+        };
+        let call = account
+            .s3
+            .abort_multipart_upload()
+            .bucket(name)
+            .key(key)
+            .upload_id(id)
+            .send()
+            .await;
+        call.said("s3", "AbortMultipartUpload").or_missing()?;
+    }
+    Ok(())
+}
+
+async fn remove(
+    account: &Account,
+    name: &str,
+    objects: Vec<s3::ObjectIdentifier>,
+) -> Result<(), CloudError> {
+    let delete = s3::Delete::builder()
+        .set_objects(Some(objects))
+        .quiet(true)
+        .build();
+    let delete = delete.map_err(|error| local("InvalidRequest", error.to_string()))?;
+    let answer = account
+        .s3
+        .delete_objects()
+        .bucket(name)
+        .delete(delete)
+        .send()
+        .await
+        .said("s3", "DeleteObjects")?;
+    match answer.errors().first() {
+        // Failures come with status 200, one an object.
+        Some(error) => {
+            let mut refusal = local(
+                error.code().unwrap_or("DeleteFailed"),
+                error.message().unwrap_or_default(),
+            );
+            refusal.service = "s3".to_owned();
+            refusal.operation = "DeleteObjects".to_owned();
+            Err(refusal)
+        }
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,164 @@
+//! ECS clusters. Must not touch what runs in them.
+
+use aws_sdk_ecs::types::{Cluster as Found, ClusterField, ClusterSetting, ClusterSettingName, Tag};
+use ecspipe_provision::resource::Cluster;
+use ecspipe_provision::{CloudError, Have, Kind, Progress, Scope, Tags};
+
+use super::{Seen, Update, once_released};
+use crate::Account;
+use crate::classify::{OrMissing as _, Said as _};
+
+pub(crate) async fn list(account: &Account, scope: &Scope) -> Result<Vec<Have>, CloudError> {
+    let names: Vec<String> = scope
+        .names_of(Kind::Cluster)
+        .into_iter()
+        .map(ToOwned::to_owned)
+        .collect();
+    if names.is_empty() {
+        return Ok(Vec::new());
+    }
+    let call = account
+        .ecs
+        .describe_clusters()
+        .set_clusters(Some(names))
+        .include(ClusterField::Tags)
+        .include(ClusterField::Settings)
+        .send()
+        .await;
+    // One that is missing shows among the failures, one that was deleted as INACTIVE.
+    let answer = call.said("ecs", "DescribeClusters")?;
+    let active = answer.clusters().iter().filter(|cluster| {
+        cluster.status() == Some("ACTIVE") || cluster.status() == Some("PROVISIONING")
+    });
+    Ok(active
+        .map(|cluster| seen(cluster).into_have(scope, Kind::Cluster))
+        .collect())
+}
+
+fn seen(cluster: &Found) -> Seen {
+    let name = cluster.cluster_name().unwrap_or_default();
+    let insights = cluster
+        .settings()
+        .iter()
+        .find(|setting| setting.name() == Some(&ClusterSettingName::ContainerInsights));
+    let insights = insights
+        .and_then(|setting| setting.value())
+        .unwrap_or("disabled");
+    Seen::named(
+        name,
+        ecs_tags(cluster.tags()),
+        Cluster {
+            name: name.to_owned(),
+            container_insights: insights.to_owned(),
+        },
+    )
+}
+
+/// Plain tags of ECS's.
+pub(crate) fn ecs_tags(tags: &[Tag]) -> std::collections::BTreeMap<String, String> {
+    crate::tags::map(tags.iter().map(|tag| (tag.key(), tag.value())))
+}
+
+/// Sets and removes the tags of anything of ECS's.
+pub(crate) async fn retag(
+    account: &Account,
+    arn: &str,
+    update: &Update<'_>,
+) -> Result<(), CloudError> {
+    let Some(retag) = update.retag() else {
+        return Ok(());
+    };
+    if !retag.add.is_empty() {
+        let tags = crate::tags::list!(aws_sdk_ecs::types::Tag, retag.add);
+        account
+            .ecs
+            .tag_resource()
+            .resource_arn(arn)
+            .set_tags(Some(tags))
+            .send()
+            .await
+            .said("ecs", "TagResource")?;
+    }
+    if !retag.remove.is_empty() {
+        let call = account
+            .ecs
+            .untag_resource()
+            .resource_arn(arn)
+            .set_tag_keys(Some(retag.remove))
+            .send()
+            .await;
+        call.said("ecs", "UntagResource")?;
+    }
+    Ok(())
+}
+
+fn insights(want: &Cluster) -> ClusterSetting {
+    ClusterSetting::builder()
+        .name(ClusterSettingName::ContainerInsights)
+        .value(&want.container_insights)
+        .build()
+}
+
+/// Creating a cluster that exists gives it back.
+pub(crate) async fn create(
+    account: &Account,
+    want: &Cluster,
+    tags: &Tags,
+) -> Result<(), CloudError> {
+    let call = account
+        .ecs
+        .create_cluster()
+        .cluster_name(&want.name)
+        .settings(insights(want))
+        .set_tags(Some(crate::tags::list!(
+            aws_sdk_ecs::types::Tag,
+            tags.all()
+        )))
+        .send()
+        .await;
+    call.said("ecs", "CreateCluster").map(|_| ())
+}
+
+pub(crate) async fn update(
+    account: &Account,
+    arn: &str,
+    want: &Cluster,
+    update: &Update<'_>,
+) -> Result<(), CloudError> {
+    if update.touches(&["container_insights"]) {
+        let call = account
+            .ecs
+            .update_cluster_settings()
+            .cluster(&want.name)
+            .settings(insights(want))
+            .send()
+            .await;
+        call.said("ecs", "UpdateClusterSettings")?;
+    }
+    retag(account, arn, update).await
+}
+
+pub(crate) async fn delete(
+    account: &Account,
+    have: &Have,
+    progress: &Progress,
+) -> Result<(), CloudError> {
+    let call = || async {
+        account
+            .ecs
+            .delete_cluster()
+            .cluster(&have.name)
+            .send()
+            .await
+            .said("ecs", "DeleteCluster")
+            .or_missing()
+            .map(|_| ())
+    };
+    once_released(
+        account.pace,
+        progress,
+        "the tasks in the cluster to end",
+        call,
+    )
+    .await
+}

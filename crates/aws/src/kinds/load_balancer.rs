@@ -1,0 +1,378 @@
+//! Application load balancers with the attributes that are compared. Must not touch listeners.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use aws_sdk_elasticloadbalancingv2::types::{
+    LoadBalancer as Found, LoadBalancerAttribute, LoadBalancerSchemeEnum, LoadBalancerStateEnum,
+    LoadBalancerTypeEnum, Tag,
+};
+use ecspipe_provision::resource::LoadBalancer;
+use ecspipe_provision::{CloudError, Have, Kind, Made, Progress, Resource, Scope, Tags};
+
+use super::{Seen, Update, unsaid};
+use crate::Account;
+use crate::classify::{OrMissing as _, Refine as _, Said as _, local};
+use crate::pace::{LATER, RELEASE};
+
+const DROP_INVALID: &str = "routing.http.drop_invalid_header_fields.enabled";
+const PROTECTION: &str = "deletion_protection.enabled";
+const IDLE: &str = "idle_timeout.timeout_seconds";
+
+pub(crate) async fn list(account: &Account, scope: &Scope) -> Result<Vec<Have>, CloudError> {
+    let names = scope.names_of(Kind::LoadBalancer);
+    let found =
+        futures::future::try_join_all(names.iter().map(|name| fetch(account, name))).await?;
+    Ok(found
+        .into_iter()
+        .flatten()
+        .map(|seen| seen.into_have(scope, Kind::LoadBalancer))
+        .collect())
+}
+
+/// A balancer by its name.
+pub(crate) async fn describe(account: &Account, name: &str) -> Result<Option<Found>, CloudError> {
+    let call = account
+        .elb
+        .describe_load_balancers()
+        .names(name)
+        .send()
+        .await;
+    let answer = call
+        .said("elasticloadbalancing", "DescribeLoadBalancers")
+        .or_missing()?;
+    Ok(answer.and_then(|answer| answer.load_balancers().first().cloned()))
+}
+
+async fn fetch(account: &Account, name: &str) -> Result<Option<Seen>, CloudError> {
+    let Some(balancer) = describe(account, name).await? else {
+        return Ok(None);
+    };
+    let arn = balancer.load_balancer_arn().unwrap_or_default();
+    let (attributes, tags) = futures::try_join!(
+        async {
+            let call = account
+                .elb
+                .describe_load_balancer_attributes()
+                .load_balancer_arn(arn)
+                .send()
+                .await;
+            call.said("elasticloadbalancing", "DescribeLoadBalancerAttributes")
+        },
+        tags_of(account, vec![arn.to_owned()]),
+    )?;
+    let attribute = |name: &str| {
+        let found = attributes
+            .attributes()
+            .iter()
+            .find(|attribute| attribute.key() == Some(name));
+        found
+            .and_then(|attribute| attribute.value())
+            .unwrap_or_default()
+            .to_owned()
+    };
+    let subnets = balancer
+        .availability_zones()
+        .iter()
+        .filter_map(|zone| zone.subnet_id());
+    let resource = LoadBalancer {
+        name: name.to_owned(),
+        scheme: balancer
+            .scheme()
+            .map(|scheme| scheme.as_str())
+            .unwrap_or_default()
+            .to_owned(),
+        address_type: balancer
+            .ip_address_type()
+            .map(|kind| kind.as_str())
+            .unwrap_or_default()
+            .to_owned(),
+        subnets: subnets.map(ToOwned::to_owned).collect(),
+        security_groups: balancer.security_groups().iter().cloned().collect(),
+        drop_invalid_headers: attribute(DROP_INVALID) == "true",
+        deletion_protection: attribute(PROTECTION) == "true",
+        idle_timeout_seconds: attribute(IDLE).parse().unwrap_or_default(),
+        after: Default::default(),
+    };
+    let tags = tags.into_values().next().unwrap_or_default();
+    Ok(Some(
+        Seen::named(name, tags, resource)
+            .with_id(arn)
+            .with_attribute("dns_name", balancer.dns_name().unwrap_or_default()),
+    ))
+}
+
+/// The tags of balancers, target groups and listeners by ARN; AWS takes twenty at a time.
+pub(crate) async fn tags_of(
+    account: &Account,
+    arns: Vec<String>,
+) -> Result<BTreeMap<String, BTreeMap<String, String>>, CloudError> {
+    let mut tags = BTreeMap::new();
+    for some in arns.chunks(20) {
+        let call = account
+            .elb
+            .describe_tags()
+            .set_resource_arns(Some(some.to_vec()))
+            .send()
+            .await;
+        // One that went away since it was listed fails the whole call: then nothing of it is known, and it shows as nobody's.
+        let Some(answer) = call
+            .said("elasticloadbalancing", "DescribeTags")
+            .or_missing()?
+        else {
+            continue;
+        };
+        for description in answer.tag_descriptions() {
+            let found = crate::tags::map(
+                description
+                    .tags()
+                    .iter()
+                    .map(|tag| (tag.key(), tag.value())),
+            );
+            tags.insert(
+                description.resource_arn().unwrap_or_default().to_owned(),
+                found,
+            );
+        }
+    }
+    Ok(tags)
+}
+
+/// Sets and removes the tags of anything of the balancer's.
+pub(crate) async fn retag(account: &Account, update: &Update<'_>) -> Result<(), CloudError> {
+    let Some(retag) = update.retag() else {
+        return Ok(());
+    };
+    let arn = &update.have.id;
+    if !retag.add.is_empty() {
+        let call = account
+            .elb
+            .add_tags()
+            .resource_arns(arn)
+            .set_tags(Some(elb_tags(&retag.add)))
+            .send()
+            .await;
+        call.said("elasticloadbalancing", "AddTags")?;
+    }
+    if !retag.remove.is_empty() {
+        let call = account
+            .elb
+            .remove_tags()
+            .resource_arns(arn)
+            .set_tag_keys(Some(retag.remove))
+            .send()
+            .await;
+        call.said("elasticloadbalancing", "RemoveTags")?;
+    }
+    Ok(())
+}
+
+pub(crate) fn elb_tags(tags: &BTreeMap<String, String>) -> Vec<Tag> {
+    crate::tags::list!(aws_sdk_elasticloadbalancingv2::types::Tag, tags)
+}
+
+/// Its name makes the creation repeatable: AWS gives the existing one back where all settings are the same.
+pub(crate) async fn create(
+    account: &Account,
+    want: &LoadBalancer,
+    tags: &Tags,
+    progress: &Progress,
+) -> Result<Made, CloudError> {
+    let make = || async {
+        let call = account
+            .elb
+            .create_load_balancer()
+            .name(&want.name)
+            .scheme(LoadBalancerSchemeEnum::from(want.scheme.as_str()))
+            .r#type(LoadBalancerTypeEnum::Application)
+            .ip_address_type(want.address_type.as_str().into())
+            .set_subnets(Some(want.subnets.iter().cloned().collect()))
+            .set_security_groups(Some(want.security_groups.iter().cloned().collect()))
+            .set_tags(Some(elb_tags(tags.all())))
+            .send()
+            .await;
+        call.said("elasticloadbalancing", "CreateLoadBalancer")
+    };
+    let made = account.pace.settled(progress, make).await?;
+    let balancer = made
+        .load_balancers()
+        .first()
+        .ok_or_else(|| unsaid("elasticloadbalancing", "CreateLoadBalancer", "balancer"))?;
+    let arn = balancer
+        .load_balancer_arn()
+        .ok_or_else(|| unsaid("elasticloadbalancing", "CreateLoadBalancer", "ARN"))?;
+    set_attributes(account, arn, want).await?;
+    wait_active(account, arn, progress).await?;
+    let dns_name = balancer.dns_name().unwrap_or_default().to_owned();
+    Ok(Made {
+        id: arn.to_owned(),
+        attributes: [("dns_name".to_owned(), dns_name)].into(),
+    })
+}
+
+async fn wait_active(account: &Account, arn: &str, progress: &Progress) -> Result<(), CloudError> {
+    let active = || async {
+        let call = account
+            .elb
+            .describe_load_balancers()
+            .load_balancer_arns(arn)
+            .send()
+            .await;
+        let answer = call
+            .said("elasticloadbalancing", "DescribeLoadBalancers")
+            .or_missing()?;
+        let state = answer
+            .as_ref()
+            .and_then(|answer| answer.load_balancers().first())
+            .and_then(|balancer| balancer.state());
+        match state.and_then(|state| state.code()) {
+            Some(LoadBalancerStateEnum::Active | LoadBalancerStateEnum::ActiveImpaired) => {
+                Ok(Some(()))
+            }
+            Some(LoadBalancerStateEnum::Failed) => {
+                let why = state
+                    .and_then(|state| state.reason())
+                    .unwrap_or("AWS gives no reason");
+                Err(local(
+                    "LoadBalancerFailed",
+                    format!("load balancer {arn} failed: {why}"),
+                )
+                .with_hint("delete it in the console, then run the command again"))
+            }
+            _ => Ok(None),
+        }
+    };
+    account
+        .pace
+        .until(
+            progress,
+            "the load balancer to become active",
+            LATER,
+            RELEASE,
+            active,
+        )
+        .await
+}
+
+async fn set_attributes(
+    account: &Account,
+    arn: &str,
+    want: &LoadBalancer,
+) -> Result<(), CloudError> {
+    let attribute = |key: &str, value: String| {
+        LoadBalancerAttribute::builder()
+            .key(key)
+            .value(value)
+            .build()
+    };
+    let call = account
+        .elb
+        .modify_load_balancer_attributes()
+        .load_balancer_arn(arn)
+        .attributes(attribute(
+            DROP_INVALID,
+            want.drop_invalid_headers.to_string(),
+        ))
+        .attributes(attribute(PROTECTION, want.deletion_protection.to_string()))
+        .attributes(attribute(IDLE, want.idle_timeout_seconds.to_string()))
+        .send()
+        .await;
+    call.said("elasticloadbalancing", "ModifyLoadBalancerAttributes")
+        .map(|_| ())
+}
+
+pub(crate) async fn update(
+    account: &Account,
+    want: &LoadBalancer,
+    update: &Update<'_>,
+) -> Result<(), CloudError> {
+    let arn = &update.have.id;
+    if update.touches(&[
+        "drop_invalid_headers",
+        "deletion_protection",
+        "idle_timeout_seconds",
+    ]) {
+        set_attributes(account, arn, want).await?;
+    }
+    if update.touches(&["subnets"]) {
+        let call = account
+            .elb
+            .set_subnets()
+            .load_balancer_arn(arn)
+            .set_subnets(Some(want.subnets.iter().cloned().collect()));
+        call.send()
+            .await
+            .said("elasticloadbalancing", "SetSubnets")?;
+    }
+    if update.touches(&["security_groups"]) {
+        let groups = Some(want.security_groups.iter().cloned().collect());
+        let call = account
+            .elb
+            .set_security_groups()
+            .load_balancer_arn(arn)
+            .set_security_groups(groups);
+        call.send()
+            .await
+            .said("elasticloadbalancing", "SetSecurityGroups")?;
+    }
+    if update.touches(&["address_type"]) {
+        let call = account
+            .elb
+            .set_ip_address_type()
+            .load_balancer_arn(arn)
+            .ip_address_type(want.address_type.as_str().into());
+        call.send()
+            .await
+            .said("elasticloadbalancing", "SetIpAddressType")?;
+    }
+    retag(account, update).await
+}
+
+pub(crate) async fn delete(
+    account: &Account,
+    have: &Have,
+    progress: &Progress,
+) -> Result<(), CloudError> {
+    let Resource::LoadBalancer(balancer) = &have.resource else {
+        return Err(super::wrong_kind(Kind::LoadBalancer));
+    };
+    if balancer.deletion_protection {
+        let unprotected = LoadBalancer {
+            deletion_protection: false,
+            ..balancer.clone()
+        };
+        set_attributes(account, &have.id, &unprotected).await?;
+    }
+    let call = account
+        .elb
+        .delete_load_balancer()
+        .load_balancer_arn(&have.id)
+        .send()
+        .await;
+    call.said("elasticloadbalancing", "DeleteLoadBalancer")
+        .or_missing()?;
+    let gone = || async {
+        let call = account
+            .elb
+            .describe_load_balancers()
+            .load_balancer_arns(&have.id)
+            .send()
+            .await;
+        let answer = call
+            .said("elasticloadbalancing", "DescribeLoadBalancers")
+            .or_missing()?;
+        Ok(answer
+            .is_none_or(|answer| answer.load_balancers().is_empty())
+            .then_some(()))
+    };
+    account
+        .pace
+        .until(
+            progress,
+            "the load balancer to be gone",
+            LATER,
+            Duration::from_secs(600),
+            gone,
+        )
+        .await
+}

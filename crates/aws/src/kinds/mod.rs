@@ -1,0 +1,268 @@
+//! One module a group of kinds: how AWS lists, makes, changes and deletes each. Must not compare, plan or order.
+
+pub(crate) mod address;
+pub(crate) mod bucket;
+pub(crate) mod build_project;
+pub(crate) mod cluster;
+pub(crate) mod code_deploy;
+pub(crate) mod encryption_key;
+pub(crate) mod endpoint;
+pub(crate) mod event_rule;
+pub(crate) mod image_repository;
+pub(crate) mod internet_gateway;
+pub(crate) mod listener;
+pub(crate) mod load_balancer;
+pub(crate) mod log_group;
+pub(crate) mod nat_gateway;
+pub(crate) mod pipeline;
+pub(crate) mod role;
+pub(crate) mod route_table;
+pub(crate) mod security_group;
+pub(crate) mod service;
+pub(crate) mod source_repository;
+pub(crate) mod subnet;
+pub(crate) mod target_group;
+pub(crate) mod task_definition;
+pub(crate) mod vpc;
+
+use std::collections::BTreeMap;
+
+use ecspipe_provision::cloud::{APP_TAG, RESOURCE_TAG};
+use ecspipe_provision::{Change, CloudError, Have, Kind, Progress, Resource, Scope, Tags};
+
+use crate::classify::{Refine as _, local};
+use crate::pace::RELEASE;
+use crate::{Account, Pace, pace::LATER};
+
+/// A resource as a listing finds it, before anybody asks whose it is.
+pub(crate) struct Seen {
+    pub(crate) id: String,
+    pub(crate) name: String,
+    pub(crate) attributes: BTreeMap<String, String>,
+    pub(crate) tags: BTreeMap<String, String>,
+    pub(crate) resource: Resource,
+}
+
+impl Seen {
+    /// A resource that is known by its id alone, such as those of EC2.
+    pub(crate) fn new(
+        id: &str,
+        tags: BTreeMap<String, String>,
+        resource: impl Into<Resource>,
+    ) -> Self {
+        let name = tags.get("Name").cloned().unwrap_or_else(|| id.to_owned());
+        Self {
+            id: id.to_owned(),
+            name,
+            attributes: BTreeMap::new(),
+            tags,
+            resource: resource.into(),
+        }
+    }
+
+    /// A resource whose id is its name.
+    pub(crate) fn named(
+        name: &str,
+        tags: BTreeMap<String, String>,
+        resource: impl Into<Resource>,
+    ) -> Self {
+        Self {
+            id: name.to_owned(),
+            name: name.to_owned(),
+            attributes: BTreeMap::new(),
+            tags,
+            resource: resource.into(),
+        }
+    }
+
+    /// The same with another id than its name.
+    pub(crate) fn with_id(mut self, id: &str) -> Self {
+        self.id = id.to_owned();
+        self
+    }
+
+    /// The same with an attribute for outputs.
+    pub(crate) fn with_attribute(mut self, name: &str, value: &str) -> Self {
+        self.attributes.insert(name.to_owned(), value.to_owned());
+        self
+    }
+
+    pub(crate) fn into_have(self, scope: &Scope, kind: Kind) -> Have {
+        Have {
+            key: scope.key_of(kind, &self.tags),
+            id: self.id,
+            name: self.name,
+            attributes: self.attributes,
+            tags: self.tags,
+            resource: self.resource,
+        }
+    }
+}
+
+/// What an update is told.
+pub(crate) struct Update<'a> {
+    pub(crate) have: &'a Have,
+    pub(crate) changes: &'a [Change],
+    pub(crate) tags: &'a Tags,
+    pub(crate) progress: &'a Progress,
+}
+
+impl Update<'_> {
+    /// Whether any of these properties differs.
+    pub(crate) fn touches(&self, properties: &[&str]) -> bool {
+        self.changes
+            .iter()
+            .any(|change| properties.contains(&change.property()))
+    }
+
+    /// What has to be done to the tags, if anything.
+    pub(crate) fn retag(&self) -> Option<crate::tags::Retag> {
+        self.touches(&["tags"])
+            .then(|| crate::tags::Retag::new(&self.have.tags, self.tags.all()))
+    }
+}
+
+/// EC2's filters: everything of an app.
+pub(crate) fn of_app(app: &str) -> Vec<aws_sdk_ec2::types::Filter> {
+    vec![filter(&format!("tag:{APP_TAG}"), app)]
+}
+
+/// EC2's filters: one resource by the tags that it was made with.
+pub(crate) fn of_tags(tags: &Tags) -> Vec<aws_sdk_ec2::types::Filter> {
+    let all = tags
+        .all()
+        .iter()
+        .filter(|(key, _)| [APP_TAG, RESOURCE_TAG].contains(&key.as_str()));
+    all.map(|(key, value)| filter(&format!("tag:{key}"), value))
+        .collect()
+}
+
+pub(crate) fn filter(name: &str, value: &str) -> aws_sdk_ec2::types::Filter {
+    aws_sdk_ec2::types::Filter::builder()
+        .name(name)
+        .values(value)
+        .build()
+}
+
+/// EC2's tags in the call that creates.
+pub(crate) fn tag_specification(
+    kind: aws_sdk_ec2::types::ResourceType,
+    tags: &Tags,
+) -> aws_sdk_ec2::types::TagSpecification {
+    let tags = crate::tags::list!(aws_sdk_ec2::types::Tag, tags.all());
+    aws_sdk_ec2::types::TagSpecification::builder()
+        .resource_type(kind)
+        .set_tags(Some(tags))
+        .build()
+}
+
+/// Plain tags of EC2's.
+pub(crate) fn ec2_tags(tags: &[aws_sdk_ec2::types::Tag]) -> BTreeMap<String, String> {
+    crate::tags::map(tags.iter().map(|tag| (tag.key(), tag.value())))
+}
+
+/// Sets and removes the tags of anything of EC2's.
+pub(crate) async fn retag_ec2(account: &Account, update: &Update<'_>) -> Result<(), CloudError> {
+    use crate::classify::Said as _;
+    let Some(retag) = update.retag() else {
+        return Ok(());
+    };
+    let id = &update.have.id;
+    if !retag.add.is_empty() {
+        let tags = crate::tags::list!(aws_sdk_ec2::types::Tag, retag.add);
+        account
+            .ec2
+            .create_tags()
+            .resources(id)
+            .set_tags(Some(tags))
+            .send()
+            .await
+            .said("ec2", "CreateTags")?;
+    }
+    if !retag.remove.is_empty() {
+        let tags = retag
+            .remove
+            .iter()
+            .map(|key| aws_sdk_ec2::types::Tag::builder().key(key).build())
+            .collect();
+        account
+            .ec2
+            .delete_tags()
+            .resources(id)
+            .set_tags(Some(tags))
+            .send()
+            .await
+            .said("ec2", "DeleteTags")?;
+    }
+    Ok(())
+}
+
+/// The one resource that a look after a lost answer finds.
+pub(crate) fn first_id(seen: Vec<Seen>) -> Option<String> {
+    seen.into_iter().next().map(|seen| seen.id)
+}
+
+/// Deletes something that AWS holds back until what depends on it is released (AWS.md §3.3).
+pub(crate) async fn once_released<F>(
+    pace: Pace,
+    progress: &Progress,
+    what: &str,
+    mut delete: impl FnMut() -> F,
+) -> Result<(), CloudError>
+where
+    F: Future<Output = Result<(), CloudError>>,
+{
+    let held = [
+        "DependencyViolation",
+        "InvalidIPAddress.InUse",
+        "ResourceInUse",
+        "AuthFailure",
+        "ClusterContainsServicesException",
+        "ClusterContainsTasksException",
+    ];
+    let tried = pace.until(progress, what, LATER, RELEASE, || {
+        let call = delete();
+        async move {
+            match call.await {
+                Ok(()) => Ok(Some(())),
+                Err(error) if error.kind == ecspipe_provision::CloudErrorKind::NotFound => {
+                    Ok(Some(()))
+                }
+                Err(error) if held.contains(&error.code.as_str()) => Ok(None),
+                Err(error) => Err(error),
+            }
+        }
+    });
+    tried.await
+}
+
+/// What AWS should have said and didn't.
+pub(crate) fn unsaid(service: &str, operation: &str, what: &str) -> CloudError {
+    let mut error = local("InvalidAnswer", format!("the answer holds no {what}"))
+        .with_hint("run the command again");
+    error.service = service.to_owned();
+    error.operation = operation.to_owned();
+    error
+}
+
+/// A resource of another kind than its key says: the engine never does that.
+pub(crate) fn wrong_kind(kind: Kind) -> CloudError {
+    local(
+        "WrongKind",
+        format!("the properties are not those of a {}", kind.label()),
+    )
+}
+
+/// Switches the SDK's own retry off for one call: a create without a client token must not be repeated blindly.
+macro_rules! unrepeated {
+    ($sdk:ident, $call:expr) => {
+        $call
+            .customize()
+            .config_override(
+                $sdk::config::Config::builder()
+                    .retry_config(aws_config::retry::RetryConfig::disabled()),
+            )
+            .send()
+    };
+}
+pub(crate) use unrepeated;

@@ -1,0 +1,323 @@
+//! IAM roles with their trust and inline policies. One listing of the account's roles serves all of an app's: it carries
+//! trust, policies and tags, which would be three calls a role otherwise. Must not judge what a policy allows.
+
+use std::collections::BTreeMap;
+
+use aws_sdk_iam::types::{EntityType, PolicyDetail, RoleDetail};
+use ecspipe_provision::resource::{Policy, Role};
+use ecspipe_provision::{CloudError, Have, Kind, Progress, Resource, Scope, Tags};
+
+use super::{Seen, Update, unsaid};
+use crate::classify::{OrMissing as _, Refine as _, Said as _, local};
+use crate::{Account, all};
+
+pub(crate) async fn list(account: &Account, scope: &Scope) -> Result<Vec<Have>, CloudError> {
+    let wanted = scope.names_of(Kind::Role);
+    let mut found = Vec::new();
+    let mut marker = None;
+    loop {
+        let call = account
+            .iam
+            .get_account_authorization_details()
+            .filter(EntityType::Role)
+            .max_items(1000)
+            .set_marker(marker.take())
+            .send()
+            .await;
+        let page = call.said("iam", "GetAccountAuthorizationDetails")?;
+        for role in page.role_detail_list() {
+            let name = role.role_name().unwrap_or_default();
+            let ours =
+                || scope.key_of(Kind::Role, &tags_of(role)).is_some() && in_region(account, name);
+            if wanted.contains(name) || ours() {
+                found.push(seen(role)?.into_have(scope, Kind::Role));
+            }
+        }
+        marker = page.marker().map(ToOwned::to_owned);
+        if !page.is_truncated() || marker.is_none() {
+            return Ok(found);
+        }
+    }
+}
+
+/// Roles are global to an account; those of the same app in another region carry that region's name.
+fn in_region(account: &Account, name: &str) -> bool {
+    name.contains(&format!("-{}-", account.region()))
+}
+
+fn tags_of(role: &RoleDetail) -> BTreeMap<String, String> {
+    crate::tags::map(
+        role.tags()
+            .iter()
+            .map(|tag| (Some(tag.key()), Some(tag.value()))),
+    )
+}
+
+fn seen(role: &RoleDetail) -> Result<Seen, CloudError> {
+    let name = role.role_name().unwrap_or_default();
+    let policies = role.role_policy_list().iter().map(|policy: &PolicyDetail| {
+        Ok((
+            policy.policy_name().unwrap_or_default().to_owned(),
+            document(policy.policy_document())?,
+        ))
+    });
+    let resource = Role {
+        name: name.to_owned(),
+        trust: document(role.assume_role_policy_document())?,
+        policies: policies.collect::<Result<BTreeMap<_, _>, CloudError>>()?,
+    };
+    Ok(Seen::named(name, tags_of(role), resource).with_id(role.arn().unwrap_or_default()))
+}
+
+/// IAM gives documents percent-encoded (RFC 3986).
+fn document(encoded: Option<&str>) -> Result<Policy, CloudError> {
+    let text = percent_encoding::percent_decode_str(encoded.unwrap_or_default())
+        .decode_utf8_lossy()
+        .into_owned();
+    Policy::parse(&text).map_err(|error| {
+        local(
+            "InvalidPolicy",
+            format!("a role's policy is not JSON: {error}"),
+        )
+    })
+}
+
+pub(crate) async fn create(
+    account: &Account,
+    want: &Role,
+    tags: &Tags,
+    progress: &Progress,
+) -> Result<String, CloudError> {
+    let call = account
+        .iam
+        .create_role()
+        .role_name(&want.name)
+        .description(format!("ecspipe: {}", want.name))
+        .assume_role_policy_document(want.trust.to_string())
+        .set_tags(Some(
+            crate::tags::list!(try aws_sdk_iam::types::Tag, tags.all()),
+        ))
+        .send()
+        .await;
+    let role = match call.said("iam", "CreateRole") {
+        Ok(answer) => answer.role().cloned(),
+        // Our own, made by a call whose answer was lost; somebody else's is refused before anything is made.
+        Err(error) if error.code == "EntityAlreadyExists" => {
+            set_trust(account, want).await?;
+            account
+                .iam
+                .get_role()
+                .role_name(&want.name)
+                .send()
+                .await
+                .said("iam", "GetRole")?
+                .role()
+                .cloned()
+        }
+        Err(error) => return Err(error),
+    };
+    for (name, policy) in &want.policies {
+        put_policy(account, want, name, policy, progress).await?;
+    }
+    role.map(|role| role.arn().to_owned())
+        .ok_or_else(|| unsaid("iam", "CreateRole", "ARN"))
+}
+
+async fn set_trust(account: &Account, want: &Role) -> Result<(), CloudError> {
+    let call = account
+        .iam
+        .update_assume_role_policy()
+        .role_name(&want.name)
+        .policy_document(want.trust.to_string())
+        .send()
+        .await;
+    call.said("iam", "UpdateAssumeRolePolicy").map(|_| ())
+}
+
+async fn put_policy(
+    account: &Account,
+    want: &Role,
+    name: &str,
+    policy: &Policy,
+    progress: &Progress,
+) -> Result<(), CloudError> {
+    let call = || async {
+        let call = account
+            .iam
+            .put_role_policy()
+            .role_name(&want.name)
+            .policy_name(name)
+            .policy_document(policy.to_string())
+            .send()
+            .await;
+        call.said("iam", "PutRolePolicy").map(|_| ())
+    };
+    account.pace.settled(progress, call).await
+}
+
+pub(crate) async fn update(
+    account: &Account,
+    want: &Role,
+    update: &Update<'_>,
+) -> Result<(), CloudError> {
+    let Resource::Role(have) = &update.have.resource else {
+        return Err(super::wrong_kind(Kind::Role));
+    };
+    if update.touches(&["trust"]) {
+        set_trust(account, want).await?;
+    }
+    if update.touches(&["policies"]) {
+        for (name, policy) in want
+            .policies
+            .iter()
+            .filter(|(name, policy)| have.policies.get(*name) != Some(*policy))
+        {
+            put_policy(account, want, name, policy, update.progress).await?;
+        }
+        for name in have
+            .policies
+            .keys()
+            .filter(|name| !want.policies.contains_key(*name))
+        {
+            let call = account
+                .iam
+                .delete_role_policy()
+                .role_name(&want.name)
+                .policy_name(name)
+                .send()
+                .await;
+            call.said("iam", "DeleteRolePolicy").or_missing()?;
+        }
+    }
+    let Some(retag) = update.retag() else {
+        return Ok(());
+    };
+    if !retag.add.is_empty() {
+        let tags = crate::tags::list!(try aws_sdk_iam::types::Tag, retag.add);
+        account
+            .iam
+            .tag_role()
+            .role_name(&want.name)
+            .set_tags(Some(tags))
+            .send()
+            .await
+            .said("iam", "TagRole")?;
+    }
+    if !retag.remove.is_empty() {
+        let call = account
+            .iam
+            .untag_role()
+            .role_name(&want.name)
+            .set_tag_keys(Some(retag.remove))
+            .send()
+            .await;
+        call.said("iam", "UntagRole")?;
+    }
+    Ok(())
+}
+
+/// IAM deletes a role only once nothing hangs on it.
+pub(crate) async fn delete(account: &Account, have: &Have) -> Result<(), CloudError> {
+    let name = &have.name;
+    let Resource::Role(role) = &have.resource else {
+        return Err(super::wrong_kind(Kind::Role));
+    };
+    for policy in role.policies.keys() {
+        let call = account
+            .iam
+            .delete_role_policy()
+            .role_name(name)
+            .policy_name(policy)
+            .send()
+            .await;
+        call.said("iam", "DeleteRolePolicy").or_missing()?;
+    }
+    match account
+        .iam
+        .delete_role()
+        .role_name(name)
+        .send()
+        .await
+        .said("iam", "DeleteRole")
+    {
+        Err(error) if error.code == "DeleteConflict" => {
+            detach(account, name).await?;
+            let call = account
+                .iam
+                .delete_role()
+                .role_name(name)
+                .send()
+                .await
+                .said("iam", "DeleteRole");
+            call.or_missing()
+                .map_err(|error| {
+                    error.with_hint(format!(
+                        "something still hangs on role {name}: look at it in the console"
+                    ))
+                })
+                .map(|_| ())
+        }
+        done => done.or_missing().map(|_| ()),
+    }
+}
+
+/// What somebody else attached.
+async fn detach(account: &Account, name: &str) -> Result<(), CloudError> {
+    let items = account
+        .iam
+        .list_attached_role_policies()
+        .role_name(name)
+        .into_paginator()
+        .items()
+        .send();
+    for policy in all(items).await.said("iam", "ListAttachedRolePolicies")? {
+        let arn = policy.policy_arn().unwrap_or_default();
+        let call = account
+            .iam
+            .detach_role_policy()
+            .role_name(name)
+            .policy_arn(arn)
+            .send()
+            .await;
+        call.said("iam", "DetachRolePolicy").or_missing()?;
+    }
+    let items = account
+        .iam
+        .list_role_policies()
+        .role_name(name)
+        .into_paginator()
+        .items()
+        .send();
+    for policy in all(items).await.said("iam", "ListRolePolicies")? {
+        let call = account
+            .iam
+            .delete_role_policy()
+            .role_name(name)
+            .policy_name(&policy)
+            .send()
+            .await;
+        call.said("iam", "DeleteRolePolicy").or_missing()?;
+    }
+    let items = account
+        .iam
+        .list_instance_profiles_for_role()
+        .role_name(name)
+        .into_paginator()
+        .items()
+        .send();
+    for profile in all(items)
+        .await
+        .said("iam", "ListInstanceProfilesForRole")?
+    {
+        let call = account
+            .iam
+            .remove_role_from_instance_profile()
+            .role_name(name)
+            .instance_profile_name(profile.instance_profile_name())
+            .send()
+            .await;
+        call.said("iam", "RemoveRoleFromInstanceProfile")
+            .or_missing()?;
+    }
+    Ok(())
+}

@@ -1,0 +1,154 @@
+//! Waiting: for a state, for eventual consistency, for an answer that was lost. The only place in this crate that sleeps.
+//! Must not know any service.
+
+use std::future::Future;
+use std::time::Duration;
+
+use ecspipe_provision::{CloudError, CloudErrorKind, Progress};
+use jiff::Timestamp;
+use tokio::time::Instant;
+
+use crate::classify::{Refine as _, is_ambiguous, local, settles_within};
+
+/// How fast time passes on the other side. On AWS 1; on a sandbox its speed, so that a wait of fifteen seconds there is
+/// short here.
+#[derive(Debug, Clone, Copy)]
+pub struct Pace {
+    speed: f64,
+    /// What the other side's clock showed at a moment of ours; `None` where it is the system's.
+    origin: Option<(Timestamp, Instant)>,
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        Self {
+            speed: 1.0,
+            origin: None,
+        }
+    }
+}
+
+impl Pace {
+    /// A pace `speed` times as fast as AWS's, on a side whose clock shows `now`.
+    pub fn new(speed: f64, now: Timestamp) -> Self {
+        Self {
+            speed: speed.clamp(0.001, 1_000_000.0),
+            origin: Some((now, Instant::now())),
+        }
+    }
+
+    /// The time on the other side's clock.
+    pub fn now(&self) -> Timestamp {
+        match self.origin {
+            None => Timestamp::now(),
+            Some((then, at)) => {
+                let passed = at.elapsed().mul_f64(self.speed);
+                then.checked_add(passed).unwrap_or(then)
+            }
+        }
+    }
+
+    /// Sleeps for `span` of the other side's time.
+    pub async fn sleep(&self, span: Duration) {
+        // A tenth of a millisecond at least, so that a fast sandbox is still let breathe between two polls.
+        tokio::time::sleep(span.div_f64(self.speed).max(Duration::from_micros(100))).await;
+    }
+
+    /// Asks `poll` until it gives something, every `every`, at most for `within`. Says what it waits for from the second
+    /// time on. What `poll` fails with ends the wait.
+    pub async fn until<T, F>(
+        &self,
+        progress: &Progress,
+        what: &str,
+        every: Duration,
+        within: Duration,
+        mut poll: impl FnMut() -> F,
+    ) -> Result<T, CloudError>
+    where
+        F: Future<Output = Result<Option<T>, CloudError>>,
+    {
+        let mut waited = Duration::ZERO;
+        loop {
+            if let Some(found) = poll().await? {
+                return Ok(found);
+            }
+            if waited >= within {
+                let message = format!("waited {} s for {what}", within.as_secs());
+                return Err(local("Timeout", message)
+                    .of_kind(CloudErrorKind::Timeout)
+                    .with_hint("run the command again: it goes on where it stopped"));
+            }
+            if waited.is_zero() {
+                progress.waiting_for(what);
+            }
+            self.sleep(every).await;
+            waited += every;
+        }
+    }
+
+    /// Repeats `call` while it fails with an error that AWS.md §3.3 lists as eventual consistency, within that error's budget.
+    pub async fn settled<T, F>(
+        &self,
+        progress: &Progress,
+        mut call: impl FnMut() -> F,
+    ) -> Result<T, CloudError>
+    where
+        F: Future<Output = Result<T, CloudError>>,
+    {
+        let mut waited = Duration::ZERO;
+        let every = Duration::from_secs(3);
+        loop {
+            match call().await {
+                Err(error) => match settles_within(&error) {
+                    Some((budget, what)) if waited < budget => {
+                        if waited.is_zero() {
+                            progress.waiting_for(what);
+                        }
+                        self.sleep(every).await;
+                        waited += every;
+                    }
+                    _ => return Err(error),
+                },
+                made => return made,
+            }
+        }
+    }
+
+    /// Makes something that AWS offers no client token for. `create` must not be repeated by the SDK; where its answer is
+    /// lost, `look` says whether the thing is there, before a second try.
+    pub async fn once<T, C, L>(
+        &self,
+        mut create: impl FnMut() -> C,
+        mut look: impl FnMut() -> L,
+    ) -> Result<T, CloudError>
+    where
+        C: Future<Output = Result<T, CloudError>>,
+        L: Future<Output = Result<Option<T>, CloudError>>,
+    {
+        let mut backoff = Duration::from_millis(400);
+        for _ in 1..ATTEMPTS {
+            match create().await {
+                Err(error) if error.kind == CloudErrorKind::Throttled => self.sleep(backoff).await,
+                Err(error) if is_ambiguous(&error) => {
+                    self.sleep(backoff).await;
+                    if let Some(found) = look().await? {
+                        return Ok(found);
+                    }
+                }
+                done => return done,
+            }
+            backoff *= 2;
+        }
+        create().await
+    }
+}
+
+/// As many as the SDK makes for what may be repeated.
+const ATTEMPTS: u32 = 8;
+
+/// Every how long a state is looked at that changes within a minute or so.
+pub(crate) const SOON: Duration = Duration::from_secs(2);
+/// Every how long a state is looked at that takes minutes.
+pub(crate) const LATER: Duration = Duration::from_secs(5);
+/// The longest that a deletion waits for what AWS releases by itself (AWS.md §3.2: network interfaces take up to 15 minutes).
+pub(crate) const RELEASE: Duration = Duration::from_secs(15 * 60);
