@@ -1,0 +1,326 @@
+//! The command line: clap types and nothing else.
+
+use std::path::PathBuf;
+
+use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+
+/// Ship one app to Amazon ECS the safe way: one spec, blue/green, no state file.
+#[derive(Debug, Parser)]
+#[command(name = "ecspipe", version, about, max_term_width = 100)]
+#[command(after_help = "Try it without an AWS account: `ecspipe demo`.")]
+pub struct Args {
+    /// What every command takes.
+    #[command(flatten)]
+    pub global: Global,
+    /// The command.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What every command takes.
+#[derive(Debug, Clone, ClapArgs)]
+#[command(next_help_heading = "Global options")]
+pub struct Global {
+    /// The spec.
+    #[arg(
+        short,
+        long,
+        global = true,
+        value_name = "FILE",
+        default_value = "ecspipe.yaml",
+        env = "ECSPIPE_FILE"
+    )]
+    pub file: PathBuf,
+    /// The region, where the spec names none.
+    #[arg(long, global = true, value_name = "REGION")]
+    pub region: Option<String>,
+    /// The profile of the AWS configuration files.
+    #[arg(long, global = true, value_name = "NAME")]
+    pub profile: Option<String>,
+    /// Use the running sandbox instead of AWS (a port, or a URL; 4570 by itself).
+    #[arg(long, global = true, value_name = "PORT", num_args = 0..=1, require_equals = true, default_missing_value = "4570", env = "ECSPIPE_SANDBOX", conflicts_with = "endpoint_url")]
+    pub sandbox: Option<String>,
+    /// Another endpoint for every AWS service: an emulator. Your own credentials are not sent to it.
+    #[arg(long, global = true, value_name = "URL")]
+    pub endpoint_url: Option<String>,
+    /// Data as one JSON value, or a line an event.
+    #[arg(long, global = true, value_enum, default_value_t = Format::Human)]
+    pub format: Format,
+    /// Colour and spinners.
+    #[arg(long, global = true, value_enum, default_value_t = Colour::Auto)]
+    pub color: Colour,
+    /// Show what the libraries log; twice for every request.
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub verbose: u8,
+}
+
+/// How data is printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For people.
+    Human,
+    /// For programs; documented and stable.
+    Json,
+}
+
+/// When colour is used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Colour {
+    /// On a terminal, unless NO_COLOR is set.
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Write ecspipe.yaml for the app in this folder.
+    Init(Init),
+    /// Write taskdef.json, appspec.yaml and buildspec.yml, without asking AWS.
+    Render(Render),
+    /// Print the JSON Schema of ecspipe.yaml.
+    Schema,
+    /// Show what `up` would change in the account.
+    Plan(Plan),
+    /// Make the account as the spec says: network, balancer, cluster, service, pipeline.
+    Up(Up),
+    /// Print URLs and names of what `up` made.
+    Outputs,
+    /// Push the deployment files to S3, run the pipeline, and follow the rollout to its end.
+    Deploy(Deploy),
+    /// Show what runs, what serves, and what is in flight.
+    Status,
+    /// Follow a rollout: the one in flight, or the newest. Ctrl-C leaves; the rollout goes on.
+    Watch(Watch),
+    /// Let a rollout that waits for you go on: production traffic moves to the new version.
+    Reroute(Reroute),
+    /// Stop the rollout in flight, and roll it back.
+    Stop(Stop),
+    /// Go back to the last good version.
+    Rollback(Rollback),
+    /// Print what the app's tasks log.
+    Logs(Logs),
+    /// Delete everything that `up` made, but for the source repository.
+    Down(Down),
+    /// Run an AWS account in a process, on a port of this machine.
+    Sandbox(Sandbox),
+    /// Play the whole tutorial on a sandbox: no AWS account needed.
+    Demo(Demo),
+    /// Print the completions for a shell.
+    Completions(Completions),
+    /// Print the reference of all commands as Markdown.
+    #[command(hide = true)]
+    Docs,
+}
+
+/// `init`.
+#[derive(Debug, Clone, ClapArgs)]
+pub struct Init {
+    /// The app's name; the folder's otherwise.
+    #[arg(long)]
+    pub app: Option<String>,
+    /// The container's port; the Dockerfile's EXPOSE otherwise.
+    #[arg(long)]
+    pub port: Option<u16>,
+    /// Ask nothing: take what the folder says.
+    #[arg(short, long)]
+    pub yes: bool,
+    /// Overwrite a spec that is there.
+    #[arg(long)]
+    pub force: bool,
+}
+
+/// `render`.
+#[derive(Debug, Clone, ClapArgs)]
+pub struct Render {
+    /// The folder to write into; made if it is missing.
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["stdout", "resolved", "template"])]
+    pub out: Option<PathBuf>,
+    /// Print one file: taskdef.json, appspec.yaml or buildspec.yml.
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["resolved", "template"])]
+    pub stdout: Option<String>,
+    /// Print the spec with every default filled in.
+    #[arg(long, conflicts_with = "template")]
+    pub resolved: bool,
+    /// Render your own handlebars template with the resolved spec, and print it.
+    #[arg(long, value_name = "FILE.hbs")]
+    pub template: Option<PathBuf>,
+    /// The account's twelve digits; AWS is asked where neither this, the spec nor ECSPIPE_ACCOUNT says.
+    #[arg(long, value_name = "ID", env = "ECSPIPE_ACCOUNT")]
+    pub account: Option<String>,
+}
+
+/// `plan`.
+#[derive(Debug, Clone, ClapArgs)]
+pub struct Plan {
+    /// Exit with 10 when changes are pending.
+    #[arg(long)]
+    pub exit_code: bool,
+}
+
+/// `up`.
+#[derive(Debug, Clone, ClapArgs)]
+pub struct Up {
+    /// Don't ask.
+    #[arg(short, long)]
+    pub yes: bool,
+}
+
+/// `deploy`.
+#[derive(Debug, Clone, ClapArgs)]
+pub struct Deploy {
+    /// Deploy this image without the pipeline.
+    #[arg(long, value_name = "URI", conflicts_with = "push")]
+    pub image: Option<String>,
+    /// Don't start the pipeline: wait for a push that does.
+    #[arg(long)]
+    pub push: bool,
+    /// Start, print the id, and don't follow.
+    #[arg(long, conflicts_with = "until")]
+    pub detach: bool,
+    /// How the rollout is followed.
+    #[command(flatten)]
+    pub follow: Follow,
+}
+
+/// How a rollout is followed.
+#[derive(Debug, Clone, ClapArgs)]
+pub struct Follow {
+    /// Where to stop following.
+    #[arg(long, value_enum, default_value_t = Until::Done)]
+    pub until: Until,
+    /// After this time stop following (90s, 60m, 2h); the rollout goes on.
+    #[arg(long, value_name = "SPAN")]
+    pub timeout: Option<String>,
+}
+
+/// Where following ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Until {
+    /// At the rollout's end.
+    Done,
+    /// Where it waits for a person.
+    Ready,
+    /// Where production has moved and the old tasks are kept.
+    OldTasks,
+}
+
+/// `watch`.
+#[derive(Debug, Clone, ClapArgs)]
+pub struct Watch {
+    /// A deployment (d-…) or an execution of the pipeline; the one in flight, else the newest, otherwise.
+    pub id: Option<String>,
+    /// How the rollout is followed.
+    #[command(flatten)]
+    pub follow: Follow,
+}
+
+/// `reroute`.
+#[derive(Debug, Clone, ClapArgs)]
+pub struct Reroute {
+    /// The deployment; the one in flight otherwise.
+    pub id: Option<String>,
+    /// Also skip the wait before the old tasks go.
+    #[arg(long)]
+    pub finish: bool,
+}
+
+/// `stop`.
+#[derive(Debug, Clone, ClapArgs)]
+pub struct Stop {
+    /// The deployment or the execution; the one in flight otherwise.
+    pub id: Option<String>,
+    /// Leave traffic and tasks as they are, maybe half way.
+    #[arg(long)]
+    pub no_rollback: bool,
+}
+
+/// `rollback`.
+#[derive(Debug, Clone, ClapArgs)]
+pub struct Rollback {
+    /// Don't ask.
+    #[arg(short, long)]
+    pub yes: bool,
+    /// Start, print the id, and don't follow.
+    #[arg(long, conflicts_with = "until")]
+    pub detach: bool,
+    /// How the rollout is followed.
+    #[command(flatten)]
+    pub follow: Follow,
+}
+
+/// `logs`.
+#[derive(Debug, Clone, ClapArgs)]
+pub struct Logs {
+    /// Go on with new lines as they come.
+    #[arg(long)]
+    pub follow: bool,
+    /// How far back (10m, 2h).
+    #[arg(long, value_name = "SPAN", default_value = "1h")]
+    pub since: String,
+    /// CloudWatch's filter pattern.
+    #[arg(long, value_name = "PATTERN")]
+    pub filter: Option<String>,
+}
+
+/// `down`.
+#[derive(Debug, Clone, ClapArgs)]
+pub struct Down {
+    /// Don't ask.
+    #[arg(short, long)]
+    pub yes: bool,
+    /// Delete the source repository too, with its history.
+    #[arg(long)]
+    pub delete_source: bool,
+}
+
+/// `sandbox`.
+#[derive(Debug, Clone, ClapArgs)]
+pub struct Sandbox {
+    /// The port on 127.0.0.1.
+    #[arg(long, default_value_t = 4570)]
+    pub port: u16,
+    /// How many times as fast as AWS time passes.
+    #[arg(long, value_name = "X", default_value_t = 1.0)]
+    pub speed: f64,
+    /// Keep the account in this folder between runs.
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    /// List the operations that it has, and exit.
+    #[arg(long)]
+    pub list: bool,
+}
+
+/// `demo`.
+#[derive(Debug, Clone, ClapArgs)]
+pub struct Demo {
+    /// Leave at the end instead of staying up for the browser.
+    #[arg(long)]
+    pub exit: bool,
+    /// Don't ask before production is rerouted.
+    #[arg(short, long)]
+    pub yes: bool,
+    /// How many times as fast as AWS time passes.
+    #[arg(long, value_name = "X", default_value_t = 120.0)]
+    pub speed: f64,
+}
+
+/// `completions`.
+#[derive(Debug, Clone, ClapArgs)]
+pub struct Completions {
+    /// The shell.
+    pub shell: clap_complete::Shell,
+}
+
+impl Global {
+    /// The same for talk, which is never JSON.
+    pub(crate) fn human(&self) -> Self {
+        Self {
+            format: Format::Human,
+            ..self.clone()
+        }
+    }
+}

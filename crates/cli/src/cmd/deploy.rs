@@ -1,0 +1,96 @@
+//! `deploy`: renders, puts the bundle, starts the pipeline (or, with an image, CodeDeploy alone), follows. Must not poll.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use ecspipe_deploy::{Bundle, Id, Rollouts as _, Start, StartOptions};
+use ecspipe_render::direct;
+
+use crate::args::{Deploy, Format, Global};
+use crate::exit::{Exit, Failure};
+use crate::place::Place;
+use crate::report;
+use crate::report::rollout::Follow;
+use crate::world::World;
+
+/// How long `--push` waits for one.
+const PUSH: Duration = Duration::from_secs(60 * 60);
+
+pub(crate) async fn exec(global: &Global, args: &Deploy, world: &World) -> Result<Exit, Failure> {
+    world.at_second_interrupt(Exit::Running);
+    let place = Place::open(global, world).await?;
+    let options = place.follow_options(&args.follow)?;
+    let shown = Follow::new(world, global, || place.account.now());
+    let id = match &args.image {
+        Some(image) => by_image(&place, image, &shown).await?,
+        None => by_pipeline(&place, args, &shown).await?,
+    };
+    if args.detach {
+        let (Id::Execution(text) | Id::Deployment(text)) = &id else {
+            return Ok(Exit::Done);
+        };
+        match global.format {
+            Format::Json => report::json(world, &serde_json::json!({"id": text})),
+            Format::Human => world.out(text),
+        }
+        return Ok(Exit::Done);
+    }
+    super::follow(world, &place, &id, &options, &shown).await
+}
+
+async fn by_pipeline(place: &Place, args: &Deploy, shown: &Follow<'_>) -> Result<Id, Failure> {
+    let artifacts = ecspipe_render::render(&place.spec, &place.facts)?;
+    let files: BTreeMap<String, Vec<u8>> = artifacts
+        .into_iter()
+        .map(|artifact| (artifact.name, artifact.contents.into_bytes()))
+        .collect();
+    let bundle = Bundle::new(&files)?;
+    // The same bundle asked for twice in a second is one intention.
+    let token = format!(
+        "{}-{}",
+        &bundle.sha256[..32],
+        place.account.now().as_second()
+    );
+    let mut options = StartOptions::new(token);
+    options.push_wait = place
+        .real(options.push_wait)
+        .max(Duration::from_millis(500));
+    options.poll = place.poll();
+    if args.push {
+        options.start = Start::Push {
+            within: place.real(PUSH),
+        };
+    }
+    let started = ecspipe_deploy::start(
+        &place.account,
+        &place.target(),
+        &bundle,
+        &options,
+        &mut |event| shown.event(&event),
+    )
+    .await?;
+    Ok(Id::Execution(started.execution))
+}
+
+async fn by_image(place: &Place, image: &str, shown: &Follow<'_>) -> Result<Id, Failure> {
+    let definition = direct::task_definition(&place.spec, &place.facts, image)?;
+    let definition = serde_json::to_value(&definition)
+        .map_err(|error| Failure::new(Exit::Failed, error.to_string()))?;
+    // Rendering can only fail for a spec that has been rendered before this point.
+    direct::appspec(&place.spec, "arn:aws:ecs:x")?;
+    let app_spec = |arn: &str| direct::appspec(&place.spec, arn).unwrap_or_default();
+    let mut options = StartOptions::new(format!("image-{}", place.account.now().as_millisecond()));
+    options.poll = place.poll();
+    let description = format!("ecspipe deploy --image {image}");
+    let started = ecspipe_deploy::start_image(
+        &place.account,
+        &place.target(),
+        &definition,
+        &app_spec,
+        &description,
+        &options,
+        &mut |event| shown.event(&event),
+    )
+    .await?;
+    Ok(Id::Deployment(started.deployment))
+}

@@ -1,0 +1,48 @@
+//! `logs`: what the app's tasks write. Must not interpret it.
+
+use ecspipe_deploy::{FollowOptions, LogEvent, LogQuery, Rollouts as _};
+
+use crate::args::{Format, Global, Logs};
+use crate::exit::{Exit, Failure};
+use crate::place::{self, Place};
+use crate::report;
+use crate::world::World;
+
+pub(crate) async fn exec(global: &Global, args: &Logs, world: &World) -> Result<Exit, Failure> {
+    let since = place::span(&args.since)?;
+    let place = Place::open(global, world).await?;
+    let query = LogQuery {
+        since: place.account.now().checked_sub(since).ok(),
+        filter: args.filter.clone(),
+        ..LogQuery::default()
+    };
+    let mut print = |event: LogEvent| match global.format {
+        Format::Json => report::json(world, &event),
+        Format::Human => {
+            let task = event.stream.rsplit('/').next().unwrap_or_default();
+            world.out(format!(
+                "{} {} {}",
+                event.at.strftime("%H:%M:%S"),
+                task.get(..8).unwrap_or(task),
+                event.message
+            ));
+        }
+    };
+    let target = place.target();
+    if !args.follow {
+        ecspipe_deploy::logs(&place.account, &target, &query)
+            .await?
+            .into_iter()
+            .for_each(print);
+        return Ok(Exit::Done);
+    }
+    let options = FollowOptions {
+        poll: place.poll(),
+        ..FollowOptions::default()
+    };
+    tokio::select! {
+        ended = ecspipe_deploy::follow_logs(&place.account, &target, &query, &options, &mut print) => ended?,
+        () = world.cancel().cancelled() => {}
+    }
+    Ok(Exit::Done)
+}

@@ -1,0 +1,151 @@
+//! The commands: one module each, a short `exec`. Must not parse arguments or hold what two commands share.
+
+mod completions;
+mod demo;
+mod deploy;
+mod docs;
+mod down;
+mod init;
+mod logs;
+mod outputs;
+mod plan;
+mod render;
+mod reroute;
+mod rollback;
+mod sandbox;
+mod schema;
+mod status;
+mod stop;
+mod up;
+mod watch;
+
+use std::collections::BTreeMap;
+
+use ecspipe_deploy::{FollowOptions, Id};
+use ecspipe_provision::{ApplyOptions, CloudErrorKind, Key, Made, Outcome, Plan};
+
+use crate::args::{Args, Command, Global};
+use crate::exit::{Exit, Failure};
+use crate::place::Place;
+use crate::report;
+use crate::report::rollout::Follow;
+use crate::world::World;
+
+/// Runs the command that `args` name.
+pub(crate) async fn exec(args: &Args, world: &World) -> Result<Exit, Failure> {
+    let global = &args.global;
+    match &args.command {
+        Command::Init(args) => init::exec(global, args, world),
+        Command::Render(args) => render::exec(global, args, world).await,
+        Command::Schema => schema::exec(world),
+        Command::Plan(args) => plan::exec(global, args, world).await,
+        Command::Up(args) => up::exec(global, args, world).await,
+        Command::Outputs => outputs::exec(global, world).await,
+        Command::Deploy(args) => deploy::exec(global, args, world).await,
+        Command::Status => status::exec(global, world).await,
+        Command::Watch(args) => watch::exec(global, args, world).await,
+        Command::Reroute(args) => reroute::exec(global, args, world).await,
+        Command::Stop(args) => stop::exec(global, args, world).await,
+        Command::Rollback(args) => rollback::exec(global, args, world).await,
+        Command::Logs(args) => logs::exec(global, args, world).await,
+        Command::Down(args) => down::exec(global, args, world).await,
+        Command::Sandbox(args) => sandbox::exec(args, world).await,
+        Command::Demo(args) => demo::exec(global, args, world).await,
+        Command::Completions(args) => completions::exec(args, world),
+        Command::Docs => docs::exec(world),
+    }
+}
+
+/// Carries out a plan and shows it; an error when some of it could not be done.
+async fn carry_out(
+    global: &Global,
+    world: &World,
+    place: &Place,
+    plan: &Plan,
+) -> Result<BTreeMap<Key, Made>, Failure> {
+    let mut run = report::provision::Run::new(world, global);
+    let options = ApplyOptions::default();
+    let outcome = ecspipe_provision::apply(
+        &place.account,
+        plan,
+        &options,
+        |event| run.event(&event),
+        world.cancel(),
+    )
+    .await?;
+    run.close(&outcome);
+    if outcome.is_complete() {
+        Ok(outcome.known)
+    } else {
+        Err(incomplete(&outcome))
+    }
+}
+
+/// What went wrong, once a cause, with the command that goes on.
+fn incomplete(outcome: &Outcome) -> Failure {
+    let no_access = |kind| matches!(kind, CloudErrorKind::Access | CloudErrorKind::Credentials);
+    let exit = match outcome.failed.first() {
+        Some(_)
+            if outcome
+                .failed
+                .iter()
+                .all(|failure| no_access(failure.error.kind)) =>
+        {
+            Exit::Access
+        }
+        _ => Exit::Incomplete,
+    };
+    let mut details = Vec::new();
+    for failure in &outcome.failed {
+        details.push(format!("{}: {}", failure.key, failure.error));
+        details.extend(
+            failure
+                .error
+                .request_id
+                .iter()
+                .map(|id| format!("  request id: {id}")),
+        );
+        details.extend(
+            failure
+                .error
+                .hint
+                .iter()
+                .map(|hint| format!("  next: {hint}")),
+        );
+    }
+    let message = format!(
+        "not everything is done: {} steps failed, {} were not begun",
+        outcome.failed.len(),
+        outcome.skipped.len()
+    );
+    Failure {
+        exit,
+        message,
+        details,
+        hint: Some("run the command again: it goes on where this one ended".to_owned()),
+    }
+}
+
+/// Follows a rollout until it ends, waits for somebody (where that was asked for), or the user leaves.
+async fn follow(
+    world: &World,
+    place: &Place,
+    id: &Id,
+    options: &FollowOptions,
+    shown: &Follow<'_>,
+) -> Result<Exit, Failure> {
+    let target = place.target();
+    let mut on_event = |event: ecspipe_deploy::Event| shown.event(&event);
+    let followed = ecspipe_deploy::follow(&place.account, &target, id, options, &mut on_event);
+    tokio::select! {
+        verdict = followed => {
+            let verdict = verdict.map_err(report::rollout::lost)?;
+            shown.verdict(&verdict);
+            Ok(Exit::of_verdict(&verdict))
+        }
+        () = world.cancel().cancelled() => {
+            world.err("left; the rollout goes on. Follow it again with `ecspipe watch`");
+            Ok(Exit::Running)
+        }
+    }
+}

@@ -1,0 +1,442 @@
+//! `render`: the deployment's files for any toolchain, the resolved spec, a user's own template. Must not decide what is in
+//! them, and asks AWS only for what nobody said.
+
+use std::path::Path;
+
+use ecspipe_render::{APPSPEC, Artifact, BUILDSPEC, RenderError, TASKDEF};
+use ecspipe_spec::{Facts, Spec};
+use serde_json::{Map, Value, json};
+
+use crate::args::{Format, Global, Render};
+use crate::exit::{Exit, Failure};
+use crate::world::World;
+use crate::{files, place, report};
+
+/// The files by name.
+const NAMES: [&str; 3] = [TASKDEF, APPSPEC, BUILDSPEC];
+
+pub(crate) async fn exec(global: &Global, args: &Render, world: &World) -> Result<Exit, Failure> {
+    if let Some(name) = args
+        .stdout
+        .as_ref()
+        .filter(|name| !NAMES.contains(&name.as_str()))
+    {
+        let message = format!("`{name}` is not a file of a deployment");
+        return Err(
+            Failure::new(Exit::Usage, message).hint(format!("there are {}", NAMES.join(", ")))
+        );
+    }
+    let template = args
+        .template
+        .as_deref()
+        .map(|file| read(file, world))
+        .transpose()?;
+    let spec = place::spec(global, world)?;
+    if args.resolved {
+        return resolved(global, world, &spec);
+    }
+    let facts = facts(global, args, world, &spec).await?;
+    if let (Some(file), Some(text)) = (&args.template, &template) {
+        let rendered = ecspipe_render::template(&spec, &facts, text)
+            .map_err(|error| in_template(file, error))?;
+        world.out_raw(rendered.as_bytes());
+        return Ok(Exit::Done);
+    }
+    let artifacts = ecspipe_render::render(&spec, &facts).map_err(|error| unfit(global, error))?;
+    match (&args.out, &args.stdout) {
+        (Some(folder), _) => write(global, world, folder, &artifacts)?,
+        (None, Some(name)) => {
+            for artifact in artifacts.iter().filter(|artifact| artifact.name == *name) {
+                world.out_raw(artifact.contents.as_bytes());
+            }
+        }
+        (None, None) => show(global, world, &artifacts),
+    }
+    Ok(Exit::Done)
+}
+
+fn resolved(global: &Global, world: &World, spec: &Spec) -> Result<Exit, Failure> {
+    match global.format {
+        Format::Human => world.out_raw(ecspipe_render::resolved_yaml(spec)?.as_bytes()),
+        Format::Json => report::json(world, spec),
+    }
+    Ok(Exit::Done)
+}
+
+fn show(global: &Global, world: &World, artifacts: &[Artifact]) {
+    if global.format == Format::Json {
+        let by_name: Map<String, Value> = artifacts
+            .iter()
+            .map(|artifact| {
+                (
+                    artifact.name.clone(),
+                    Value::from(artifact.contents.clone()),
+                )
+            })
+            .collect();
+        return report::json(world, &by_name);
+    }
+    let parts: Vec<String> = artifacts
+        .iter()
+        .map(|artifact| format!("# {}\n{}", artifact.name, artifact.contents))
+        .collect();
+    world.out_raw(parts.join("\n").as_bytes());
+}
+
+fn write(
+    global: &Global,
+    world: &World,
+    folder: &Path,
+    artifacts: &[Artifact],
+) -> Result<(), Failure> {
+    let contents: Vec<(&str, &str)> = artifacts
+        .iter()
+        .map(|artifact| (artifact.name.as_str(), artifact.contents.as_str()))
+        .collect();
+    files::write(&world.path(folder), &contents)
+        .map_err(|error| Failure::file("write to", folder, &error))?;
+    let paths: Vec<String> = artifacts
+        .iter()
+        .map(|artifact| folder.join(&artifact.name).display().to_string())
+        .collect();
+    match global.format {
+        Format::Human => world.err(format!("wrote {}", paths.join(", "))),
+        Format::Json => report::json(world, &json!({ "written": paths })),
+    }
+    Ok(())
+}
+
+/// The place that the files are for. AWS is asked only where neither flags, spec nor environment say it.
+async fn facts(
+    global: &Global,
+    args: &Render,
+    world: &World,
+    spec: &Spec,
+) -> Result<Facts, Failure> {
+    let account = args
+        .account
+        .as_deref()
+        .or(spec.account.as_deref())
+        .or(world.var("ECSPIPE_ACCOUNT"));
+    if let Some(account) = account
+        .filter(|account| account.len() != 12 || !account.chars().all(|c| c.is_ascii_digit()))
+    {
+        let message = format!("`{account}` is not an account id");
+        return Err(Failure::new(Exit::Usage, message)
+            .hint("an account id has twelve digits: `--account 111122223333`"));
+    }
+    let region = place::region(global, world, spec)?;
+    if let Some(region) = region
+        .as_ref()
+        .filter(|region| !ecspipe_spec::is_region(region))
+    {
+        let message = format!("`{region}` is not a region");
+        return Err(
+            Failure::new(Exit::Usage, message).hint("a region is written like `eu-central-1`")
+        );
+    }
+    match (account, region) {
+        (Some(account), Some(region)) => Ok(Facts::new(account, region)),
+        (account, region) => {
+            let asked = ask(global, world, spec, account).await;
+            asked.map_err(|failure| unknown(failure, account.is_none(), region.is_none()))
+        }
+    }
+}
+
+/// A profile or the environment may know the region without a call; the account only AWS knows.
+async fn ask(
+    global: &Global,
+    world: &World,
+    spec: &Spec,
+    account: Option<&str>,
+) -> Result<Facts, Failure> {
+    let (reached, _) = place::reach(global, world, spec).await?;
+    match account {
+        Some(account) => Ok(Facts::new(account, reached.region())),
+        None => Ok(reached.facts(false).await?),
+    }
+}
+
+fn unknown(mut failure: Failure, account: bool, region: bool) -> Failure {
+    let (what, how) = match (account, region) {
+        (true, true) => (
+            "account and region are",
+            "`--account ID` and `--region REGION`",
+        ),
+        (true, false) => (
+            "the account is",
+            "`--account ID` (or `account:` in the spec, or ECSPIPE_ACCOUNT)",
+        ),
+        _ => (
+            "the region is",
+            "`--region REGION` (or `region:` in the spec, or AWS_REGION)",
+        ),
+    };
+    failure.details.extend(failure.hint.take());
+    failure.message = format!(
+        "{what} not known, and asking AWS failed: {}",
+        failure.message
+    );
+    failure.hint(format!("with {how} nothing is asked of AWS"))
+}
+
+/// Findings one by one: they are several things to do.
+fn unfit(global: &Global, error: RenderError) -> Failure {
+    let RenderError::Check { findings } = error else {
+        return error.into();
+    };
+    let mut failure = Failure::new(Exit::Spec, "the files would not work; nothing was written");
+    for finding in &findings {
+        match (global.format, &finding.hint) {
+            (Format::Json, _) => failure.details.extend(serde_json::to_string(finding).ok()),
+            (Format::Human, Some(hint)) => failure
+                .details
+                .push(format!("  {}: {} ({hint})", finding.about, finding.message)),
+            (Format::Human, None) => failure
+                .details
+                .push(format!("  {}: {}", finding.about, finding.message)),
+        }
+    }
+    failure
+}
+
+fn read(file: &Path, world: &World) -> Result<String, Failure> {
+    let bytes =
+        std::fs::read(world.path(file)).map_err(|error| Failure::file("read", file, &error))?;
+    String::from_utf8(bytes).map_err(|_| {
+        Failure::new(Exit::Usage, format!("{} is not UTF-8 text", file.display()))
+            .hint("save it as UTF-8")
+    })
+}
+
+fn in_template(file: &Path, error: RenderError) -> Failure {
+    let RenderError::Template {
+        line,
+        column,
+        message,
+    } = &error
+    else {
+        return error.into();
+    };
+    let mut place = file.display().to_string();
+    for number in [line, column].into_iter().map_while(|number| *number) {
+        place.push_str(&format!(":{number}"));
+    }
+    Failure::new(Exit::Spec, format!("{place}: {message}"))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::fs;
+
+    use snapbox::{assert_data_eq, str};
+
+    use crate::testing::{Transcript, run};
+
+    const SPEC: &str = "version: 1\napp: web\naccount: \"111122223333\"\nregion: eu-central-1\nservice: { port: 8080 }\n";
+
+    fn folder(spec: &str) -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("ecspipe.yaml"), spec).unwrap();
+        folder
+    }
+
+    async fn render(folder: &tempfile::TempDir, args: &[&str]) -> Transcript {
+        let args: Vec<&str> = std::iter::once("render")
+            .chain(args.iter().copied())
+            .collect();
+        run(folder.path(), &args, |_| {}).await
+    }
+
+    /// The files as the library gives them.
+    fn want() -> Vec<ecspipe_render::Artifact> {
+        let spec = ecspipe_spec::parse(SPEC).unwrap();
+        ecspipe_render::render(
+            &spec,
+            &ecspipe_spec::Facts::new("111122223333", "eu-central-1"),
+        )
+        .unwrap()
+    }
+
+    #[tokio::test]
+    async fn the_files_in_each_form() {
+        let folder = folder(SPEC);
+        let want = want();
+        let all = render(&folder, &[]).await;
+        let parts: Vec<String> = want
+            .iter()
+            .map(|file| format!("# {}\n{}", file.name, file.contents))
+            .collect();
+        assert_eq!(
+            all,
+            Transcript {
+                code: 0,
+                out: parts.join("\n"),
+                err: String::new()
+            }
+        );
+
+        for file in &want {
+            let one = render(&folder, &["--stdout", &file.name]).await;
+            assert_eq!(
+                one,
+                Transcript {
+                    code: 0,
+                    out: file.contents.clone(),
+                    err: String::new()
+                }
+            );
+        }
+
+        let json = render(&folder, &["--format", "json"]).await;
+        let value: serde_json::Value = serde_json::from_str(&json.out).unwrap();
+        let keys: Vec<&String> = value.as_object().unwrap().keys().collect();
+        assert_eq!(keys, ["taskdef.json", "appspec.yaml", "buildspec.yml"]);
+        assert_eq!(value["appspec.yaml"], want[1].contents);
+        assert_eq!(json.out.lines().count(), 1);
+    }
+
+    #[tokio::test]
+    async fn into_a_folder() {
+        let folder = folder(SPEC);
+        let have = render(&folder, &["--out", "build/deploy"]).await;
+        let err = "wrote build/deploy/taskdef.json, build/deploy/appspec.yaml, build/deploy/buildspec.yml\n".to_owned();
+        assert_eq!(
+            have,
+            Transcript {
+                code: 0,
+                out: String::new(),
+                err
+            }
+        );
+        for file in want() {
+            assert_eq!(
+                fs::read_to_string(folder.path().join("build/deploy").join(&file.name)).unwrap(),
+                file.contents
+            );
+        }
+        fs::write(folder.path().join("file"), "").unwrap();
+        assert_eq!(render(&folder, &["--out", "file"]).await.code, 2);
+    }
+
+    #[tokio::test]
+    async fn the_place_by_flag_and_environment() {
+        let folder = folder("version: 1\napp: web\nservice: { port: 8080 }\n");
+        let flags = render(
+            &folder,
+            &["--account", "111122223333", "--region", "eu-central-1"],
+        )
+        .await;
+        let parts: Vec<String> = want()
+            .iter()
+            .map(|file| format!("# {}\n{}", file.name, file.contents))
+            .collect();
+        assert_eq!(flags.out, parts.join("\n"));
+        let environment = run(folder.path(), &["render"], |world| {
+            world
+                .env
+                .insert("ECSPIPE_ACCOUNT".to_owned(), "111122223333".to_owned());
+            world
+                .env
+                .insert("AWS_REGION".to_owned(), "eu-central-1".to_owned());
+        })
+        .await;
+        assert_eq!(environment, flags);
+    }
+
+    #[tokio::test]
+    async fn the_resolved_spec() {
+        let folder = folder("version: 1\napp: web\nservice: { port: 8080 }\n");
+        let yaml = render(&folder, &["--resolved"]).await;
+        assert_eq!((yaml.code, yaml.err.as_str()), (0, ""));
+        let spec = ecspipe_spec::parse("version: 1\napp: web\nservice: { port: 8080 }\n").unwrap();
+        assert_eq!(ecspipe_spec::parse(&yaml.out).unwrap(), spec);
+        let json = render(&folder, &["--resolved", "--format", "json"]).await;
+        assert_eq!(
+            json.out,
+            format!("{}\n", serde_json::to_string(&spec).unwrap())
+        );
+    }
+
+    #[tokio::test]
+    async fn a_template() {
+        let folder = folder(SPEC);
+        let put = |text: &str| fs::write(folder.path().join("mine.hbs"), text).unwrap();
+        put("{{spec.app}} in {{facts.region}} on {{spec.load_balancer.test.port}}\n");
+        let have = render(&folder, &["--template", "mine.hbs"]).await;
+        assert_eq!(
+            have,
+            Transcript {
+                code: 0,
+                out: "web in eu-central-1 on 8080\n".to_owned(),
+                err: String::new()
+            }
+        );
+        put("one\n{{spec.ap}}\n");
+        let unknown = render(&folder, &["--template", "mine.hbs"]).await;
+        put("one\n\n{{#if spec}}\n");
+        let open = render(&folder, &["--template", "mine.hbs"]).await;
+        let missing = render(&folder, &["--template", "none.hbs"]).await;
+        assert_eq!((unknown.code, open.code, missing.code), (3, 3, 2));
+        assert_data_eq!(
+            format!("{}{}{}", unknown.err, open.err, missing.err),
+            str![[]]
+        );
+    }
+
+    #[tokio::test]
+    async fn wrong_arguments() {
+        let folder = folder(SPEC);
+        for (args, code, want) in [
+            (
+                ["--stdout", "taskdef.yaml"],
+                2,
+                "error: `taskdef.yaml` is not a file of a deployment\nhint: there are taskdef.json, appspec.yaml, buildspec.yml\n",
+            ),
+            (
+                ["--account", "1111"],
+                2,
+                "error: `1111` is not an account id\nhint: an account id has twelve digits: `--account 111122223333`\n",
+            ),
+            (
+                ["--region", "eu-west-1"],
+                2,
+                "error: the spec is for region eu-central-1, `--region` says eu-west-1\nhint: leave one of them out\n",
+            ),
+            (
+                ["--account", "999999999999"],
+                3,
+                "error: the files would not work; nothing was written\n  account: the spec is for account 111122223333, this is 999999999999 (use the credentials of that account)\n",
+            ),
+        ] {
+            assert_eq!(
+                render(&folder, &args).await,
+                Transcript {
+                    code,
+                    out: String::new(),
+                    err: want.to_owned()
+                }
+            );
+        }
+    }
+
+    /// The next step is the flag; what AWS or the SDK said is kept.
+    #[test]
+    fn a_place_that_nobody_says() {
+        let said =
+            crate::Failure::new(crate::Exit::Access, "no credentials are known").hint("log in");
+        let have = super::unknown(said, true, false);
+        assert_eq!(have.exit, crate::Exit::Access);
+        assert_eq!(
+            have.message,
+            "the account is not known, and asking AWS failed: no credentials are known"
+        );
+        assert_eq!(have.details, ["log in"]);
+        assert_eq!(
+            have.hint.unwrap(),
+            "with `--account ID` (or `account:` in the spec, or ECSPIPE_ACCOUNT) nothing is asked of AWS"
+        );
+    }
+}

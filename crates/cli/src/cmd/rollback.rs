@@ -1,0 +1,60 @@
+//! `rollback`: goes back to the last good version. Must not choose it: the library does.
+
+use ecspipe_deploy::{Id, Rollback, Rollouts as _};
+use ecspipe_render::direct;
+
+use crate::args::{Format, Global, Rollback as Args};
+use crate::exit::{Exit, Failure};
+use crate::place::Place;
+use crate::report;
+use crate::report::rollout::{Follow, short_arn};
+use crate::world::World;
+
+pub(crate) async fn exec(global: &Global, args: &Args, world: &World) -> Result<Exit, Failure> {
+    world.at_second_interrupt(Exit::Running);
+    let place = Place::open(global, world).await?;
+    let options = place.follow_options(&args.follow)?;
+    if !args.yes && !world.confirm("go back to the last good version?", "--yes")? {
+        world.err("nothing was done");
+        return Ok(Exit::Refused);
+    }
+    let shown = Follow::new(world, global, || place.account.now());
+    // Rendering can only fail for a spec whose AppSpec can't be rendered at all.
+    direct::appspec(&place.spec, "arn:aws:ecs:x")?;
+    let app_spec = |arn: &str| direct::appspec(&place.spec, arn).unwrap_or_default();
+    let begun = ecspipe_deploy::rollback(
+        &place.account,
+        &place.target(),
+        &app_spec,
+        place.poll(),
+        &mut |event| shown.event(&event),
+    )
+    .await?;
+    let deployment = match begun {
+        Rollback::Stopped { deployment } => {
+            world.err(format!(
+                "{deployment} was in flight: it is stopped, and CodeDeploy takes the traffic back"
+            ));
+            deployment
+        }
+        Rollback::Created {
+            deployment,
+            task_definition,
+            good,
+        } => {
+            world.err(format!(
+                "{deployment} goes back to {} (of {good})",
+                short_arn(&task_definition)
+            ));
+            deployment
+        }
+    };
+    if args.detach {
+        match global.format {
+            Format::Json => report::json(world, &serde_json::json!({"id": deployment})),
+            Format::Human => world.out(&deployment),
+        }
+        return Ok(Exit::Done);
+    }
+    super::follow(world, &place, &Id::Deployment(deployment), &options, &shown).await
+}

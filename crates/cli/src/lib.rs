@@ -1,0 +1,56 @@
+//! The thin CLI: reads arguments, environment and the terminal, wires the libraries, prints and gives the exit code.
+//! The only crate that prints. Must not decide what a library should: what is wanted, what is done, how a rollout stands.
+
+#![allow(
+    clippy::result_large_err,
+    reason = "an error here carries all that a user is shown, once a run"
+)]
+
+pub mod args;
+mod cmd;
+mod exit;
+mod files;
+mod http;
+mod place;
+mod report;
+#[cfg(test)]
+mod testing;
+mod world;
+
+use std::ffi::OsString;
+
+use clap::Parser as _;
+use clap::error::ErrorKind;
+
+pub use crate::exit::{Exit, Failure};
+pub use crate::world::{Answers, World};
+
+/// Runs one command; the exit code is as [`Exit`] says. Everything that it prints goes through `world`.
+pub async fn run(args: impl IntoIterator<Item = OsString>, world: &World) -> u8 {
+    let args = match args::Args::try_parse_from(args) {
+        Ok(args) => args,
+        Err(error) => return usage(&error, world),
+    };
+    world.start_log(args.global.verbose);
+    match cmd::exec(&args, world).await {
+        Ok(exit) => exit.code(),
+        Err(failure) => {
+            report::failure(world, &args.global, &failure);
+            failure.exit.code()
+        }
+    }
+}
+
+fn usage(error: &clap::Error, world: &World) -> u8 {
+    let text = error.render();
+    match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
+            world.out(text.to_string().trim_end());
+            Exit::Done.code()
+        }
+        _ => {
+            world.err(text.to_string().trim_end());
+            Exit::Usage.code()
+        }
+    }
+}

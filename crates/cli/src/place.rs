@@ -1,0 +1,375 @@
+//! Where a command works: the spec that was read, the account that it is for, the sandbox that stands in for it.
+//! Must not make, change or follow anything.
+
+use std::time::Duration;
+
+use ecspipe_aws::{Account, Connect, Pace};
+use ecspipe_deploy::{FollowOptions, Poll, Target, Timestamp, WaitUntil};
+use ecspipe_provision::{Graph, Inputs, Inventory, Outputs};
+use ecspipe_sandbox::Sandbox;
+use ecspipe_spec::{Facts, Names, Source, Span, Spec, Zones};
+use serde::Deserialize;
+
+use crate::args::{Follow, Global, Until};
+use crate::exit::{Exit, Failure};
+use crate::report;
+use crate::world::World;
+
+/// The spec of a command, read and validated.
+pub(crate) fn spec(global: &Global, world: &World) -> Result<Spec, Failure> {
+    let path = world.path(&global.file);
+    let bytes = std::fs::read(&path).map_err(|error| match error.kind() {
+        std::io::ErrorKind::NotFound => {
+            let failure = Failure::new(
+                Exit::Usage,
+                format!("there is no {} here", global.file.display()),
+            );
+            failure.hint("write one with `ecspipe init`, or name it with `--file`")
+        }
+        _ => Failure::file("read", &global.file, &error),
+    })?;
+    let text = String::from_utf8(bytes).map_err(|error| {
+        let at = error.utf8_error().valid_up_to();
+        Failure::new(
+            Exit::Spec,
+            format!("{} is not UTF-8 text (byte {at})", global.file.display()),
+        )
+        .hint("save it as UTF-8")
+    })?;
+    ecspipe_spec::parse(&text)
+        .map_err(|problems| report::spec::failure(&global.file, &text, &problems, world, global))
+}
+
+/// Where a command works.
+pub(crate) struct Place {
+    /// The app.
+    pub(crate) spec: Spec,
+    /// Where it is.
+    pub(crate) facts: Facts,
+    /// The account.
+    pub(crate) account: Account,
+    /// The sandbox that stands in for AWS.
+    pub(crate) sandbox: Option<Link>,
+    /// How many times as fast as AWS the other side is.
+    speed: f64,
+}
+
+impl Place {
+    /// Reads the spec and reaches the account. The account that the spec names must be the one that is reached.
+    pub(crate) async fn open(global: &Global, world: &World) -> Result<Self, Failure> {
+        let spec = spec(global, world)?;
+        let (account, sandbox) = reach(global, world, &spec).await?;
+        let with_zones = matches!(spec.network.zones, Zones::Count(_));
+        let facts = account.facts(with_zones).await?;
+        if let Some(wanted) = spec
+            .account
+            .as_ref()
+            .filter(|wanted| **wanted != facts.account)
+        {
+            let message = format!(
+                "the spec is for account {wanted}, but the credentials are for account {}",
+                facts.account
+            );
+            return Err(Failure::new(Exit::Access, message).hint(
+                "choose the right login with `--profile`, or correct `account:` in the spec",
+            ));
+        }
+        let speed = sandbox.as_ref().map_or(1.0, |link| link.speed);
+        Ok(Self {
+            spec,
+            facts,
+            account,
+            sandbox,
+            speed,
+        })
+    }
+
+    /// The wanted resources, and what the account holds of them.
+    pub(crate) async fn look(&self) -> Result<(Graph, Inventory), Failure> {
+        let buildspec = ecspipe_render::buildspec(&self.spec, &self.facts)?;
+        let inputs = Inputs {
+            spec: &self.spec,
+            facts: &self.facts,
+            buildspec: &buildspec,
+        };
+        let graph = ecspipe_provision::desired(&inputs)?;
+        let scope = ecspipe_provision::scope(&inputs, &graph);
+        let inventory = ecspipe_provision::observe(&self.account, &scope).await?;
+        Ok((graph, inventory))
+    }
+
+    /// The names by which a rollout is started and followed.
+    pub(crate) fn target(&self) -> Target {
+        Target::new(&self.spec, &self.facts)
+    }
+
+    /// The names of the app's resources.
+    pub(crate) fn names(&self) -> Names {
+        Names::new(&self.spec.app, &self.facts)
+    }
+
+    /// The account and region, as a plan is headed.
+    pub(crate) fn title(&self) -> String {
+        let place = if self.sandbox.is_some() {
+            "sandbox account"
+        } else {
+            "account"
+        };
+        format!("in {} ({place} {})", self.facts.region, self.facts.account)
+    }
+
+    /// The URLs of both listeners, without looking at anything else.
+    pub(crate) async fn urls(&self) -> Result<Outputs, Failure> {
+        let balancer = self
+            .account
+            .balancer_host(&self.names().load_balancer())
+            .await?;
+        let url = |port: u16| {
+            balancer.as_ref().map(|host| {
+                if port == 80 {
+                    format!("http://{host}")
+                } else {
+                    format!("http://{host}:{port}")
+                }
+            })
+        };
+        let outputs = Outputs {
+            production_url: url(self.spec.load_balancer.production.port),
+            test_url: url(self.spec.load_balancer.test.port),
+            ..Outputs::default()
+        };
+        self.usable(outputs).await
+    }
+
+    /// Whether CodeDeploy has a deployment in flight. An app without a deployment group has none.
+    pub(crate) async fn rollout_in_flight(&self, inventory: &Inventory) -> Result<bool, Failure> {
+        use ecspipe_deploy::{FailureKind, Rollouts as _, Which};
+        let key = ecspipe_provision::Key::new(ecspipe_provision::Kind::DeploymentGroup, "main");
+        if !inventory.owned.contains_key(&key) {
+            return Ok(false);
+        }
+        match self
+            .account
+            .deployments(&self.target(), Which::InFlight, 1)
+            .await
+        {
+            Ok(running) => Ok(!running.is_empty()),
+            Err(failure) if failure.kind == FailureKind::NotFound => Ok(false),
+            Err(failure) => Err(failure.into()),
+        }
+    }
+
+    /// A span of AWS's time as it passes here.
+    pub(crate) fn real(&self, span: Duration) -> Duration {
+        span.div_f64(self.speed)
+    }
+
+    /// How often a rollout is looked at. A sandbox is not AWS: it may be asked as often as its speed calls for.
+    pub(crate) fn poll(&self) -> Poll {
+        let poll = Poll::default();
+        let least = Duration::from_millis(20);
+        Poll {
+            every: self.real(poll.every).max(least),
+            at_most: self.real(poll.at_most).max(least),
+        }
+    }
+
+    /// How a rollout is followed.
+    pub(crate) fn follow_options(&self, follow: &Follow) -> Result<FollowOptions, Failure> {
+        let timeout = follow.timeout.as_deref().map(span).transpose()?;
+        Ok(FollowOptions {
+            poll: self.poll(),
+            until: match follow.until {
+                Until::Done => WaitUntil::Done,
+                Until::Ready => WaitUntil::Ready,
+                Until::OldTasks => WaitUntil::OldTasks,
+            },
+            timeout: timeout.map(|timeout| self.real(timeout)),
+            ..FollowOptions::default()
+        })
+    }
+
+    /// The outputs as they can be used: on a sandbox, listeners and repositories are ports of this machine.
+    pub(crate) async fn usable(&self, outputs: Outputs) -> Result<Outputs, Failure> {
+        let Some(link) = &self.sandbox else {
+            return Ok(outputs);
+        };
+        let listeners = link.listeners().await?;
+        let balancer = self.names().load_balancer();
+        let url = |port: u16| {
+            let ours = |listener: &&ListenerInfo| {
+                listener.load_balancer == balancer
+                    && listener.region == self.facts.region
+                    && listener.port == port
+            };
+            listeners
+                .iter()
+                .find(ours)
+                .and_then(|listener| listener.url.clone())
+        };
+        let Source::Codecommit(source) = &self.spec.source;
+        Ok(Outputs {
+            production_url: outputs
+                .production_url
+                .and_then(|_| url(self.spec.load_balancer.production.port)),
+            test_url: outputs
+                .test_url
+                .and_then(|_| url(self.spec.load_balancer.test.port)),
+            clone_url_http: outputs
+                .clone_url_http
+                .and(link.url.as_ref())
+                .map(|base| format!("{base}/v1/repos/{}", source.repository)),
+            clone_url_ssh: None,
+            ..outputs
+        })
+    }
+}
+
+/// A time span of the command line: `90s`, `60m`.
+pub(crate) fn span(text: &str) -> Result<Duration, Failure> {
+    Span::parse(text)
+        .map(|span| Duration::from_secs(span.seconds()))
+        .map_err(|message| Failure::new(Exit::Usage, message))
+}
+
+/// The region that the flag, the spec or the environment names.
+pub(crate) fn region(
+    global: &Global,
+    world: &World,
+    spec: &Spec,
+) -> Result<Option<String>, Failure> {
+    if let (Some(flag), Some(fixed)) = (&global.region, &spec.region)
+        && flag != fixed
+    {
+        let message = format!("the spec is for region {fixed}, `--region` says {flag}");
+        return Err(Failure::new(Exit::Usage, message).hint("leave one of them out"));
+    }
+    let region = global.region.clone().or_else(|| spec.region.clone());
+    Ok(region.or_else(|| {
+        world
+            .var("AWS_REGION")
+            .or(world.var("AWS_DEFAULT_REGION"))
+            .map(ToOwned::to_owned)
+    }))
+}
+
+/// Reaches the account: AWS, the sandbox in this process, the running one, or another emulator.
+pub(crate) async fn reach(
+    global: &Global,
+    world: &World,
+    spec: &Spec,
+) -> Result<(Account, Option<Link>), Failure> {
+    let region = region(global, world, spec)?;
+    let link = match (&world.sandbox, &global.sandbox) {
+        (Some(sandbox), _) => Some(Link::within(sandbox, world.sandbox_url.clone())),
+        (None, Some(at)) => Some(Link::running(at).await?),
+        (None, None) => None,
+    };
+    let connect = match &link {
+        Some(link) => Connect {
+            // A sandbox has every region; one that nobody names is as good as another.
+            region: region.or_else(|| Some("eu-central-1".to_owned())),
+            endpoint: Some(
+                link.url
+                    .clone()
+                    .unwrap_or_else(|| "http://sandbox.localhost".to_owned()),
+            ),
+            http_client: link.sandbox.as_ref().map(Sandbox::http_client),
+            emulator: true,
+            pace: Pace::new(link.speed, link.now),
+            ..Connect::default()
+        },
+        None => Connect {
+            region,
+            profile: global.profile.clone(),
+            endpoint: global.endpoint_url.clone(),
+            emulator: global.endpoint_url.is_some(),
+            ..Connect::default()
+        },
+    };
+    Ok((Account::connect(connect).await?, link))
+}
+
+/// A sandbox: in this process, or running on a port of this machine.
+pub(crate) struct Link {
+    /// Where it listens; `None` where it doesn't.
+    pub(crate) url: Option<String>,
+    /// The one in this process.
+    sandbox: Option<Sandbox>,
+    speed: f64,
+    now: Timestamp,
+}
+
+#[derive(Deserialize)]
+struct Info {
+    speed: f64,
+    /// Milliseconds since 1970, sandbox time.
+    now: i64,
+}
+
+#[derive(Deserialize)]
+struct ListenerInfo {
+    load_balancer: String,
+    region: String,
+    port: u16,
+    url: Option<String>,
+}
+
+impl Link {
+    fn within(sandbox: &Sandbox, url: Option<String>) -> Self {
+        let clock = sandbox.clock();
+        let now = Timestamp::from_millisecond(clock.now()).unwrap_or_default();
+        Self {
+            url,
+            sandbox: Some(sandbox.clone()),
+            speed: clock.speed(),
+            now,
+        }
+    }
+
+    async fn running(at: &str) -> Result<Self, Failure> {
+        let url = if at.starts_with("http") {
+            at.trim_end_matches('/').to_owned()
+        } else {
+            format!("http://127.0.0.1:{at}")
+        };
+        let missing = |why: String| {
+            let port = if at.starts_with("http") || at == "4570" {
+                String::new()
+            } else {
+                format!(" --port {at}")
+            };
+            Failure::new(Exit::Access, format!("no sandbox answers at {url}: {why}")).hint(format!(
+                "start one in another terminal: `ecspipe sandbox{port}`"
+            ))
+        };
+        let body = crate::http::get(&format!("{url}/_sandbox/info"))
+            .await
+            .map_err(missing)?;
+        let info: Info = serde_json::from_slice(&body.body)
+            .map_err(|error| missing(format!("it isn't a sandbox of this version ({error})")))?;
+        let now = Timestamp::from_millisecond(info.now).unwrap_or_default();
+        Ok(Self {
+            url: Some(url),
+            sandbox: None,
+            speed: info.speed,
+            now,
+        })
+    }
+
+    async fn listeners(&self) -> Result<Vec<ListenerInfo>, Failure> {
+        let Some(url) = &self.url else {
+            return Ok(Vec::new());
+        };
+        let lost = |why: String| {
+            Failure::new(
+                Exit::Failed,
+                format!("the sandbox at {url} does not say its listeners: {why}"),
+            )
+        };
+        let body = crate::http::get(&format!("{url}/_sandbox/listeners"))
+            .await
+            .map_err(lost)?;
+        serde_json::from_slice(&body.body).map_err(|error| lost(error.to_string()))
+    }
+}

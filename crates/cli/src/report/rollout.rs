@@ -1,0 +1,383 @@
+//! Rollouts as they go: one line an event, or a JSON line. Must not judge how a rollout stands.
+
+use ecspipe_deploy::{
+    DeployError, Event, Label, LifecycleStatus, Listener, Part, Route, StartedBy, StepStatus,
+    Timestamp, Verdict, Wait,
+};
+
+use crate::args::{Format, Global};
+use crate::report::style::Style;
+use crate::world::World;
+
+/// Shows events.
+pub(crate) struct Follow<'a> {
+    world: &'a World,
+    style: Style,
+    json: bool,
+    now: Box<dyn Fn() -> Timestamp + Send + Sync + 'a>,
+}
+
+impl<'a> Follow<'a> {
+    /// `now` is the account's clock: on a sandbox it isn't the wall's.
+    pub(crate) fn new(
+        world: &'a World,
+        global: &Global,
+        now: impl Fn() -> Timestamp + Send + Sync + 'a,
+    ) -> Self {
+        Self {
+            world,
+            style: Style::of(world, global),
+            json: global.format == Format::Json,
+            now: Box::new(now),
+        }
+    }
+
+    /// One event.
+    pub(crate) fn event(&self, event: &Event) {
+        if self.json {
+            return super::json(self.world, event);
+        }
+        if let Some(text) = self.line(event) {
+            let time = (self.now)().strftime("%H:%M:%S").to_string();
+            self.world.err(format!("{} {text}", self.style.dim(&time)));
+        }
+    }
+
+    fn line(&self, event: &Event) -> Option<String> {
+        let style = &self.style;
+        Some(match event {
+            Event::BundlePut { version, .. } => {
+                format!("deployment files put to S3 (version {version})")
+            }
+            Event::BundleUnchanged { .. } => "deployment files in S3 are up to date".to_owned(),
+            Event::PushAwaited { seconds, .. } => {
+                format!("waiting for the pipeline to start by itself (at most {seconds} s)")
+            }
+            Event::ExecutionStarted { execution, by } => {
+                format!("pipeline execution {execution} {}", started(*by))
+            }
+            Event::TaskDefinitionRegistered { task_definition } => {
+                format!("registered {}", short_arn(task_definition))
+            }
+            Event::DeploymentCreated { deployment, .. } => {
+                format!("created deployment {}", style.strong(deployment))
+            }
+            Event::ExecutionFound { execution, trigger } => {
+                let by = trigger
+                    .as_ref()
+                    .map(|trigger| format!(", started by {}", trigger.kind))
+                    .unwrap_or_default();
+                format!(
+                    "following pipeline execution {}{by}",
+                    style.strong(execution)
+                )
+            }
+            Event::RevisionsFound { revisions, .. } => {
+                let each = revisions.iter().map(|revision| {
+                    let summary = revision
+                        .summary
+                        .as_deref()
+                        .map(|text| format!(" {:?}", text.trim()))
+                        .unwrap_or_default();
+                    format!("{} {}{summary}", revision.action, short_id(&revision.id))
+                });
+                format!("sources: {}", each.collect::<Vec<_>>().join(", "))
+            }
+            Event::ExecutionChanged {
+                status, summary, ..
+            } => {
+                format!("pipeline {}{}", status.as_str(), why(summary.as_deref()))
+            }
+            Event::StageStarted { stage } => format!("{} {stage}", style.note("▸")),
+            Event::StageEnded { stage, status } => {
+                format!("{} {stage} {status}", self.mark(status))
+            }
+            Event::ActionStarted {
+                stage,
+                action,
+                provider,
+                ..
+            } => {
+                let provider = provider
+                    .as_deref()
+                    .map(|provider| format!(" ({provider})"))
+                    .unwrap_or_default();
+                // A stage with one action of its own name says everything already.
+                if stage == action {
+                    return None;
+                }
+                format!("    {action} started{provider}")
+            }
+            Event::ActionEnded {
+                stage,
+                action,
+                status,
+                error,
+                url,
+                ..
+            } => {
+                if stage == action && error.is_none() {
+                    return None;
+                }
+                let error = error
+                    .as_ref()
+                    .map(|error| format!(": {} ({})", error.message, error.code))
+                    .unwrap_or_default();
+                let url = url
+                    .as_deref()
+                    .filter(|_| *status == StepStatus::Failed)
+                    .map(|url| format!("\n             see {url}"))
+                    .unwrap_or_default();
+                format!("    {action} {status}{error}{url}")
+            }
+            Event::DeploymentFound {
+                deployment,
+                task_definition,
+                ..
+            } => {
+                let definition = task_definition
+                    .as_deref()
+                    .map(|arn| format!(" of {}", short_arn(arn)))
+                    .unwrap_or_default();
+                format!("deployment {}{definition}", style.strong(deployment))
+            }
+            Event::DeploymentChanged { status, error, .. } => {
+                let error = error
+                    .as_ref()
+                    .map(|error| format!(": {} ({})", error.message, error.code))
+                    .unwrap_or_default();
+                format!("deployment {status}{error}")
+            }
+            Event::RollbackStarted {
+                rollback, message, ..
+            } => {
+                format!(
+                    "{} CodeDeploy rolls back with deployment {rollback}{}",
+                    style.bad("↩"),
+                    why(message.as_deref())
+                )
+            }
+            Event::LifecycleEventStarted { .. } => return None,
+            Event::LifecycleEventEnded {
+                name,
+                status,
+                diagnostics,
+                ..
+            } => {
+                let mark = match status {
+                    LifecycleStatus::Succeeded => style.good("✓"),
+                    LifecycleStatus::Failed => style.bad("✗"),
+                    _ => style.dim("·"),
+                };
+                format!(
+                    "  {mark} {name}{}",
+                    if *status == LifecycleStatus::Succeeded {
+                        String::new()
+                    } else {
+                        format!(" {status}{}", why(diagnostics.as_deref()))
+                    }
+                )
+            }
+            Event::TaskSetChanged {
+                label,
+                running,
+                desired,
+                target_group,
+                ..
+            } => {
+                let group = target_group
+                    .as_deref()
+                    .map(|group| format!(" in {group}"))
+                    .unwrap_or_default();
+                format!(
+                    "    {} tasks: {running} of {desired} running{group}",
+                    side(label.as_ref())
+                )
+            }
+            Event::TaskSetDeleted { label, .. } => {
+                format!("    {} tasks: gone", side(label.as_ref()))
+            }
+            Event::HealthChanged {
+                target_group,
+                health,
+            } => format!(
+                "    {target_group}: {} of {} healthy",
+                health.healthy, health.total
+            ),
+            Event::TrafficRouted {
+                listener,
+                routes,
+                percent,
+            } => {
+                let percent = percent
+                    .filter(|_| *listener == Listener::Production)
+                    .map(|percent| format!(" ({percent} % new)"))
+                    .unwrap_or_default();
+                let name = match listener {
+                    Listener::Production => "production",
+                    Listener::Test => "test",
+                };
+                format!("    {} → {}{percent}", style.strong(name), targets(routes))
+            }
+            Event::WaitEntered { wait, until } => {
+                let text = waiting(wait)?;
+                let until = until
+                    .map(|until| format!(" (until {})", until.strftime("%H:%M:%S")))
+                    .unwrap_or_default();
+                format!("  {} {text}{until}", style.change("…"))
+            }
+            Event::PollFailed {
+                failure,
+                tolerated_seconds,
+            } => {
+                format!("AWS could not be asked ({failure}); trying on for {tolerated_seconds} s")
+            }
+            Event::PollRecovered { failures } => {
+                format!("AWS answers again after {failures} failures")
+            }
+            Event::ViewLimited { part, failure } => {
+                format!("{} can't be shown: {failure}", part_name(*part))
+            }
+            // The command says the verdict itself.
+            Event::Ended { .. } => return None,
+        })
+    }
+
+    fn mark(&self, status: &StepStatus) -> String {
+        match status {
+            StepStatus::Succeeded => self.style.good("✓"),
+            StepStatus::Failed => self.style.bad("✗"),
+            _ => self.style.dim("·"),
+        }
+    }
+
+    /// The end of the following: one line that says how it stands, and the next step.
+    pub(crate) fn verdict(&self, verdict: &Verdict) {
+        if self.json {
+            return;
+        }
+        let style = &self.style;
+        let (line, next) = match verdict {
+            Verdict::Succeeded => (style.good("succeeded: production serves the new version"), None),
+            Verdict::RolledBack { why, rollback } => (
+                style.bad(&format!("rolled back: {why}")),
+                Some(format!("production serves the old version again (deployment {rollback}); `ecspipe logs` shows what the tasks said")),
+            ),
+            Verdict::Failed { why } => (style.bad(&format!("failed: {why}")), Some("`ecspipe status` shows what serves production; mend the cause and deploy again".to_owned())),
+            Verdict::Stopped { why } => (style.bad(&format!("stopped: {why}")), Some("`ecspipe status` shows what serves production".to_owned())),
+            Verdict::Superseded => (style.bad("superseded: a newer execution of the pipeline overtook this one"), Some("follow it with `ecspipe watch`".to_owned())),
+            Verdict::Cancelled => (style.bad("cancelled: the pipeline changed under it"), Some("start again with `ecspipe deploy`".to_owned())),
+            Verdict::WaitingForHuman { waiting_for, until, .. } => {
+                let until = until.map(|until| format!(", until {}", until.strftime("%H:%M:%S"))).unwrap_or_default();
+                let line = format!("waiting for you{until}");
+                let next = match waiting_for {
+                    Wait::PipelineApproval { .. } => "approve it in the pipeline's console",
+                    _ => "look at the test URL, then `ecspipe reroute`, or `ecspipe stop`",
+                };
+                (style.change(&line), Some(next.to_owned()))
+            }
+            Verdict::StillRunning { waiting_for, .. } => {
+                let what = waiting(waiting_for).unwrap_or_else(|| "AWS".to_owned());
+                (style.change(&format!("still running: {what}")), Some("go on following with `ecspipe watch`".to_owned()))
+            }
+        };
+        self.world.err(line);
+        if let Some(next) = next {
+            self.world.err(format!("{} {next}", style.note("next:")));
+        }
+    }
+}
+
+/// What a rollout waits for; `None` where an event before said it.
+pub(crate) fn waiting(wait: &Wait) -> Option<String> {
+    Some(match wait {
+        Wait::Pipeline => "waiting for the pipeline's next stage".to_owned(),
+        Wait::Action { .. }
+        | Wait::LifecycleEvent { .. }
+        | Wait::DeploymentStart { .. }
+        | Wait::DeploymentEnd { .. } => return None,
+        Wait::PipelineApproval { action, .. } => {
+            format!("waiting for somebody to approve {action} in the pipeline")
+        }
+        Wait::Reroute { .. } => "ready: waiting for `ecspipe reroute`".to_owned(),
+        Wait::Traffic { .. } => "shifting production traffic in steps".to_owned(),
+        Wait::OldTasks { .. } => "keeping the old tasks warm".to_owned(),
+        Wait::RollbackStart { .. } => "waiting for CodeDeploy to roll back".to_owned(),
+        Wait::Rollback { .. } => "rolling back".to_owned(),
+        Wait::Status { status } => format!("waiting: AWS says {status}"),
+    })
+}
+
+/// `web-green 100 %`, or both with their shares.
+pub(crate) fn targets(routes: &[Route]) -> String {
+    let sum: i64 = routes.iter().map(|route| route.weight).sum();
+    let each = routes.iter().map(|route| match routes.len() {
+        1 => route.target_group.clone(),
+        _ => format!(
+            "{} {} %",
+            route.target_group,
+            route.weight * 100 / sum.max(1)
+        ),
+    });
+    let text = each.collect::<Vec<_>>().join(" + ");
+    if text.is_empty() {
+        "nowhere".to_owned()
+    } else {
+        text
+    }
+}
+
+fn started(by: StartedBy) -> &'static str {
+    match by {
+        StartedBy::Push => "started by the change",
+        StartedBy::Request => "started",
+        StartedBy::Earlier => "is running already with the same files",
+    }
+}
+
+fn side(label: Option<&Label>) -> &str {
+    match label {
+        Some(Label::Blue) => "old",
+        Some(Label::Green) => "new",
+        Some(Label::Other(text)) => text,
+        None => "the",
+    }
+}
+
+fn part_name(part: Part) -> &'static str {
+    match part {
+        Part::Settings => "the deployment group's settings",
+        Part::Listeners => "where the listeners point",
+        Part::Health => "the health of the tasks",
+        Part::Service => "the service's task sets",
+    }
+}
+
+fn why(text: Option<&str>) -> String {
+    text.filter(|text| !text.is_empty())
+        .map(|text| format!(": {text}"))
+        .unwrap_or_default()
+}
+
+/// The last part of an ARN: `web:12`.
+pub(crate) fn short_arn(arn: &str) -> &str {
+    arn.rsplit('/').next().unwrap_or(arn)
+}
+
+/// The beginning of a commit's id; anything else as it is.
+fn short_id(id: &str) -> &str {
+    if id.len() == 40 && id.chars().all(|c| c.is_ascii_hexdigit()) {
+        &id[..8]
+    } else {
+        id
+    }
+}
+
+/// What a failure of following means for the rollout: it goes on.
+pub(crate) fn lost(error: DeployError) -> crate::exit::Failure {
+    let mut failure = crate::exit::Failure::from(error);
+    failure.hint.get_or_insert_with(|| {
+        "the rollout goes on in AWS: follow it again with `ecspipe watch`".to_owned()
+    });
+    failure
+}
