@@ -1,0 +1,5 @@
+//! Everything that needs the adapter and the sandbox together. One binary: each one links the whole SDK.
+
+#![allow(clippy::unwrap_used)]
+
+mod provision;

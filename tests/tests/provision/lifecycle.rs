@@ -1,0 +1,59 @@
+//! An app's whole life: made, left alone, taken away.
+
+use std::collections::BTreeMap;
+
+use ecspipe_provision::Kind;
+
+use super::place::{PRIVATE, Place, SHORTEST, TUTORIAL};
+
+/// Up, nothing to do, down with the source kept, up again, down without anything kept.
+async fn live(text: &str) {
+    let place = Place::new(text).await;
+    let before = place.things();
+    place.up().await;
+    place.assert_settled().await;
+
+    place.sandbox.reset_counts();
+    let again = place.up().await;
+    assert_eq!(again.steps.len(), 0);
+    assert_eq!(place.writes(), BTreeMap::new());
+
+    place.down(false).await;
+    let left: Vec<String> = place.things().difference(&before).cloned().collect();
+    assert_eq!(left.len(), 1, "{left:#?}");
+    assert!(left[0].contains("codecommit/repositories/"), "{left:#?}");
+
+    place.up().await;
+    place.assert_settled().await;
+    place.down(true).await;
+    let left: Vec<String> = place.things().difference(&before).cloned().collect();
+    assert_eq!(left, Vec::<String>::new());
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_tutorial_lives() {
+    live(TUTORIAL).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_shortest_spec_lives() {
+    live(SHORTEST).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_app_without_a_way_out_lives() {
+    live(PRIVATE).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_kind_is_made_and_listed() {
+    let place = Place::new(PRIVATE).await;
+    place.up().await;
+    let mut kinds: Vec<Kind> = place.inventory().await.owned.keys().map(|key| key.kind).collect();
+    let other = Place::new(TUTORIAL).await;
+    other.up().await;
+    kinds.extend(other.inventory().await.owned.keys().map(|key| key.kind));
+    for kind in Kind::ALL {
+        assert!(kinds.contains(&kind), "{kind:?}");
+    }
+}

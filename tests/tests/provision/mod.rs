@@ -1,0 +1,9 @@
+//! The engine through the adapter on the in-process sandbox: what was made lists as it was wanted, changes arrive, and
+//! what goes leaves nothing. Time is tokio's paused clock, so that a NAT gateway's minutes pass at once.
+
+mod calls;
+mod changes;
+mod faults;
+mod lifecycle;
+mod place;
+mod random;

@@ -1,0 +1,184 @@
+//! An app's place in a sandbox account, with short ways to plan, carry out and look. Must not hold expectations of one test.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use ecspipe_aws::{Account, Connect, Pace};
+use ecspipe_provision::{
+    ApplyOptions, CancellationToken, Graph, Inputs, Inventory, Mode, Options, Outcome, Plan, Scope, apply, check,
+    desired, observe, plan, scope,
+};
+use ecspipe_sandbox::Sandbox;
+use ecspipe_spec::{Facts, Spec};
+use serde_json::Value;
+
+pub(crate) const REGION: &str = "eu-central-1";
+
+/// The tutorial's app.
+pub(crate) const TUTORIAL: &str = include_str!("../../../examples/httpd/ecspipe.yaml");
+/// The shortest spec.
+pub(crate) const SHORTEST: &str = "version: 1\napp: web\nservice: { port: 80 }\n";
+/// No gateway to the internet, so the image is one of ECR, and a rollout in two steps.
+pub(crate) const PRIVATE: &str = "
+version: 1
+app: inner
+network: { zones: 3, nat: none }
+service:
+  image: 111122223333.dkr.ecr.eu-central-1.amazonaws.com/base:1.2
+  port: 8080
+  environment: { LOG: debug }
+deploy:
+  strategy: { canary: { percent: 20, wait: 7m } }
+";
+
+pub(crate) fn spec(text: &str) -> Spec {
+    ecspipe_spec::parse(text).unwrap()
+}
+
+pub(crate) fn sandbox() -> Sandbox {
+    Sandbox::new(&ecspipe_sandbox::Options::default()).unwrap()
+}
+
+/// An app in an account.
+pub(crate) struct Place {
+    pub(crate) sandbox: Sandbox,
+    pub(crate) account: Account,
+    pub(crate) facts: Facts,
+    pub(crate) spec: Spec,
+}
+
+impl Place {
+    /// The app of `text` in a new account.
+    pub(crate) async fn new(text: &str) -> Self {
+        Self::within(&sandbox(), spec(text)).await
+    }
+
+    /// `spec` in an account that may hold other things.
+    pub(crate) async fn within(sandbox: &Sandbox, spec: Spec) -> Self {
+        let now = jiff::Timestamp::from_millisecond(sandbox.clock().now()).unwrap();
+        let account = Account::connect(Connect {
+            region: Some(REGION.to_owned()),
+            endpoint: Some("http://sandbox.localhost".to_owned()),
+            http_client: Some(sandbox.http_client()),
+            emulator: true,
+            pace: Pace::new(1.0, now),
+            ..Connect::default()
+        })
+        .await
+        .unwrap();
+        let facts = account.facts(true).await.unwrap();
+        Self { sandbox: sandbox.clone(), account, facts, spec }
+    }
+
+    pub(crate) fn graph(&self) -> (Graph, Scope) {
+        let buildspec = ecspipe_render::buildspec(&self.spec, &self.facts).unwrap();
+        let inputs = Inputs { spec: &self.spec, facts: &self.facts, buildspec: &buildspec };
+        let graph = desired(&inputs).unwrap();
+        let scope = scope(&inputs, &graph);
+        (graph, scope)
+    }
+
+    pub(crate) async fn inventory(&self) -> Inventory {
+        observe(&self.account, &self.graph().1).await.unwrap()
+    }
+
+    pub(crate) async fn plan(&self, options: Options) -> Plan {
+        let (graph, scope) = self.graph();
+        let inventory = observe(&self.account, &scope).await.unwrap();
+        let plan = plan(&graph, &inventory, &options);
+        assert_eq!(check(&plan), Vec::<String>::new());
+        plan
+    }
+
+    pub(crate) async fn try_apply(&self, plan: &Plan) -> Outcome {
+        apply(&self.account, plan, &ApplyOptions::default(), |_| (), &CancellationToken::new()).await.unwrap()
+    }
+
+    /// Carries out a plan that must work.
+    pub(crate) async fn apply(&self, plan: &Plan) -> Outcome {
+        assert_eq!(plan.refusals, []);
+        let outcome = self.try_apply(plan).await;
+        let failed: Vec<String> = outcome.failed.iter().map(|failure| format!("{}: {}", failure.key, failure.error)).collect();
+        assert_eq!(failed, Vec::<String>::new());
+        assert_eq!(outcome.skipped, []);
+        assert_eq!(outcome.done.len(), plan.steps.len());
+        outcome
+    }
+
+    pub(crate) async fn up(&self) -> Plan {
+        let plan = self.plan(Options::default()).await;
+        self.apply(&plan).await;
+        plan
+    }
+
+    pub(crate) async fn down(&self, delete_source: bool) -> Plan {
+        let plan = self.plan(Options { mode: Mode::Down, delete_source, ..Options::default() }).await;
+        self.apply(&plan).await;
+        plan
+    }
+
+    /// Nothing is left to do.
+    pub(crate) async fn assert_settled(&self) {
+        let plan = self.plan(Options::default()).await;
+        assert!(plan.is_empty(), "{:#?}\n{:#?}", differences(&plan), plan.refusals);
+    }
+
+    /// What `work` calls that may change something, by operation.
+    pub(crate) fn writes(&self) -> BTreeMap<(String, String), u64> {
+        let reads = ["Get", "List", "Describe", "Batch", "Head"];
+        let mut counts = self.sandbox.counts();
+        counts.retain(|(_, operation), _| !reads.iter().any(|verb| operation.starts_with(verb)));
+        counts
+    }
+
+    /// What the account holds, one thing a line: `eu-central-1/ec2/vpcs/vpc-0…`.
+    pub(crate) fn things(&self) -> BTreeSet<String> {
+        things(&self.sandbox)
+    }
+}
+
+/// The steps of a plan with what differs, one a line.
+pub(crate) fn differences(plan: &Plan) -> Vec<String> {
+    let mut lines = Vec::new();
+    for step in &plan.steps {
+        lines.push(format!("{:?} {}", step.action.kind(), step.key));
+        for change in step.action.changes() {
+            let text = |value: &Option<Value>| value.as_ref().map_or("nothing".to_owned(), ToString::to_string);
+            lines.push(format!("  {}: {} -> {}", change.field, text(&change.have), text(&change.want)));
+        }
+    }
+    lines
+}
+
+/// Everything in the account that somebody would pay for or stumble over. History that AWS keeps too is left out: inactive
+/// clusters, services and revisions, stopped tasks, ended deployments and builds, keys that wait for their deletion.
+pub(crate) fn things(sandbox: &Sandbox) -> BTreeSet<String> {
+    let world = serde_json::to_value(&*sandbox.world()).unwrap();
+    let mut found = BTreeSet::new();
+    collect("iam", &world["iam"], &mut found);
+    collect("s3", &world["s3"], &mut found);
+    for (region, services) in world["regions"].as_object().unwrap() {
+        for (service, state) in services.as_object().unwrap() {
+            collect(&format!("{region}/{service}"), state, &mut found);
+        }
+    }
+    found
+}
+
+fn collect(path: &str, state: &Value, found: &mut BTreeSet<String>) {
+    for (collection, entries) in state.as_object().unwrap() {
+        // What is no collection is a dial or a counter.
+        let Some(entries) = entries.as_object() else { continue };
+        let live = entries.iter().filter(|(_, entry)| !is_history(path, collection, entry));
+        found.extend(live.map(|(name, _)| format!("{path}/{collection}/{name}")));
+    }
+}
+
+fn is_history(path: &str, collection: &str, entry: &Value) -> bool {
+    let service = path.rsplit('/').next().unwrap();
+    match (service, collection) {
+        _ => {
+            let _ = entry;
+            false
+        }
+    }
+}
