@@ -63,6 +63,24 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
 
+    /// A name that no file system takes is noticed only when the file is moved.
+    #[test]
+    fn what_was_moved_is_put_back() {
+        let folder = tempfile::tempdir().unwrap();
+        write(folder.path(), &[("one", "1\n")]).unwrap();
+        let long = "x".repeat(300);
+        write(
+            folder.path(),
+            &[("one", "changed\n"), ("new", "\n"), (&long, "")],
+        )
+        .unwrap_err();
+        assert_eq!(
+            fs::read_to_string(folder.path().join("one")).unwrap(),
+            "1\n"
+        );
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
     #[test]
     fn all_or_nothing() {
         let folder = tempfile::tempdir().unwrap();

@@ -10,7 +10,6 @@ pub mod args;
 mod cmd;
 mod exit;
 mod files;
-mod http;
 mod place;
 mod report;
 #[cfg(test)]

@@ -303,8 +303,8 @@ pub(crate) struct Link {
 #[derive(Deserialize)]
 struct Info {
     speed: f64,
-    /// Milliseconds since 1970, sandbox time.
-    now: i64,
+    /// Sandbox time.
+    now: Timestamp,
 }
 
 #[derive(Deserialize)]
@@ -343,17 +343,16 @@ impl Link {
                 "start one in another terminal: `ecspipe sandbox{port}`"
             ))
         };
-        let body = crate::http::get(&format!("{url}/_sandbox/info"))
+        let body = ecspipe_sandbox::local::get(&format!("{url}/_sandbox/info"))
             .await
             .map_err(missing)?;
         let info: Info = serde_json::from_slice(&body.body)
             .map_err(|error| missing(format!("it isn't a sandbox of this version ({error})")))?;
-        let now = Timestamp::from_millisecond(info.now).unwrap_or_default();
         Ok(Self {
             url: Some(url),
             sandbox: None,
             speed: info.speed,
-            now,
+            now: info.now,
         })
     }
 
@@ -367,7 +366,7 @@ impl Link {
                 format!("the sandbox at {url} does not say its listeners: {why}"),
             )
         };
-        let body = crate::http::get(&format!("{url}/_sandbox/listeners"))
+        let body = ecspipe_sandbox::local::get(&format!("{url}/_sandbox/listeners"))
             .await
             .map_err(lost)?;
         serde_json::from_slice(&body.body).map_err(|error| lost(error.to_string()))

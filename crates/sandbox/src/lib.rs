@@ -11,6 +11,7 @@ pub mod clock;
 pub mod control;
 pub mod faults;
 pub mod git;
+pub mod local;
 pub mod pipeline;
 pub mod rollout;
 pub mod runtime;

@@ -176,9 +176,14 @@ fn collect(path: &str, state: &Value, found: &mut BTreeSet<String>) {
 fn is_history(path: &str, collection: &str, entry: &Value) -> bool {
     let service = path.rsplit('/').next().unwrap();
     match (service, collection) {
-        _ => {
-            let _ = entry;
-            false
-        }
+        // What remembers other things, or is remembered: tags by id, revisions that were rolled out, answers by token.
+        (_, "tags" | "tokens" | "traffic") => true,
+        ("codebuild", "builds") | ("codedeploy", "deployments") | ("ecs", "images") => true,
+        ("ecs", "services") => entry["status"] == "INACTIVE",
+        ("ecs", "tasks") => entry["status"] == "STOPPED",
+        ("ecs", "families") => entry["revisions"].as_object().unwrap().values().all(|revision| !revision["deregistered"].is_null()),
+        ("ec2", "interfaces") => entry["until"].is_number(),
+        ("kms", "keys") => entry["state"] != "Enabled",
+        _ => entry["deleted"].is_number(),
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use aws_sdk_ec2::types::{Filter, ResourceType, State, VpcEndpoint as Found, VpcEndpointType};
+use aws_sdk_ec2::types::{Filter, ResourceType, VpcEndpoint as Found, VpcEndpointType};
 use ecspipe_provision::resource::{Endpoint, EndpointType};
 use ecspipe_provision::{CloudError, Have, Key, Kind, Progress, Resource, Scope, Tags};
 
@@ -101,9 +101,9 @@ pub(crate) async fn create(
         .to_owned();
     let available = || async {
         let endpoint = state(account, &id).await?;
-        match endpoint.as_ref().and_then(Found::state) {
-            Some(State::Available) => Ok(Some(())),
-            Some(State::Failed | State::Rejected | State::Expired) => Err(local(
+        match endpoint.as_ref().map(state_of).as_deref() {
+            Some("available") => Ok(Some(())),
+            Some("failed" | "rejected" | "expired") => Err(local(
                 "EndpointFailed",
                 format!("VPC endpoint {id} for {} failed", want.service),
             )
@@ -128,6 +128,12 @@ async fn state(account: &Account, id: &str) -> Result<Option<Found>, CloudError>
         .await;
     let answer = call.said("ec2", "DescribeVpcEndpoints").or_missing()?;
     Ok(answer.and_then(|answer| answer.vpc_endpoints().first().cloned()))
+}
+
+/// The model says `Available`, AWS answers `available`.
+fn state_of(endpoint: &Found) -> String {
+    let state = endpoint.state().map(|state| state.as_str());
+    state.unwrap_or_default().to_ascii_lowercase()
 }
 
 pub(crate) async fn update(
@@ -193,7 +199,7 @@ pub(crate) async fn delete(
     let gone = || async {
         let endpoint = state(account, &have.id).await?;
         Ok(endpoint
-            .is_none_or(|endpoint| endpoint.state() == Some(&State::Deleted))
+            .is_none_or(|endpoint| state_of(&endpoint) == "deleted")
             .then_some(()))
     };
     account

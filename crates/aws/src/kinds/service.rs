@@ -80,11 +80,8 @@ fn seen(service: &Found) -> Seen {
                 .or(service.launch_type())
                 .map(|kind| kind.as_str()),
         ),
-        platform_version: text(
-            primary
-                .and_then(|set| set.platform_version())
-                .or(service.platform_version()),
-        ),
+        // A task set has LATEST resolved to a number, which is nobody's wish; the service keeps what was asked for.
+        platform_version: service.platform_version().unwrap_or("LATEST").to_owned(),
         task_definition: text(
             primary
                 .and_then(|set| set.task_definition())

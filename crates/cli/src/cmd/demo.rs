@@ -7,12 +7,12 @@ use std::time::{Duration, Instant};
 use ecspipe_deploy::Status;
 use ecspipe_provision::Outputs;
 use ecspipe_sandbox::Sandbox;
+use ecspipe_sandbox::local;
 use ecspipe_sandbox::server::Server;
 
 use super::sandbox::{failure, open};
 use crate::args::{Colour, Demo, Follow, Format, Global, Init, Reroute, Until, Up, Watch};
 use crate::exit::{Exit, Failure};
-use crate::http;
 use crate::place::Place;
 use crate::report::style::{Style, span};
 use crate::world::{Answers, World};
@@ -382,7 +382,7 @@ impl<'a> Tour<'a> {
         let url = url.ok_or_else(|| Failure::new(Exit::Failed, "the balancer has no address"))?;
         let lost =
             |why: String| Failure::new(Exit::Failed, format!("{url} does not answer: {why}"));
-        let answer = http::get(url).await.map_err(lost)?;
+        let answer = local::get(url).await.map_err(lost)?;
         if answer.status != 200 {
             return Err(lost(format!("status {}", answer.status)));
         }

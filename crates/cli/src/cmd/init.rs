@@ -183,22 +183,23 @@ fn port(
     let exposed = dockerfile.map(dockerfile::ports).unwrap_or_default();
     match (exposed.as_slice(), dockerfile) {
         ([port], _) => Ok(said(*port, "EXPOSE in the Dockerfile")),
-        ([.., last], _) => {
+        ([first, ..], _) => {
             let all: Vec<String> = exposed.iter().map(ToString::to_string).collect();
             if !args.yes {
                 let question = format!(
                     "the Dockerfile exposes {}; which port does the app listen on?",
                     all.join(", ")
                 );
-                return answered(
-                    &world.ask(&question, "`--port PORT`, or `--yes` for the last one")?,
-                );
+                return answered(&world.ask(
+                    &question,
+                    "`--port PORT`, or `--yes` for the first of these",
+                )?);
             }
             notes.push(format!(
-                "the Dockerfile exposes {}: {last} was taken, `--port` takes another",
+                "the Dockerfile exposes {}: {first} was taken, `--port` takes another",
                 all.join(", ")
             ));
-            Ok(said(*last, "the last EXPOSE in the Dockerfile"))
+            Ok(said(*first, "the last EXPOSE in the Dockerfile"))
         }
         ([], _) if !args.yes => answered(&world.ask(
             "which port does the app listen on?",
@@ -391,8 +392,7 @@ const HEAD: &str = "\
 # `ecspipe render --resolved` prints what this file stands for, `ecspipe schema` describes every key.
 ";
 
-const SERVICE: &str = "\
-  # image: httpd:2.4.58          # e.g. what runs until the first deployment; a placeholder otherwise
+const SERVICE: &str = "  # image: httpd:2.4.58          # e.g. what runs until the first deployment; a placeholder otherwise
   # cpu: 256                     # 1024 is one vCPU
   # memory: 512                  # MiB
   # desired_count: 1             # how many tasks run
@@ -410,11 +410,11 @@ const REST: &str = "
 #   zones: 2                     # a number, or a list of { name, public, private }
 #   nat: per_zone                # per_zone | single | none (interface endpoints instead)
 
-# deploy:
-#   strategy: all_at_once        # | canary: { percent: 10, wait: 5m } | linear: { percent: 10, every: 1m }
-#   approve: { within: 60m }     # e.g. wait for `ecspipe reroute` before production moves
-#   keep_old: 5m                 # how long the old tasks are kept
-#   rollback_on: [failure, stop]
+deploy:
+  approve: { within: 60m }       # a new version waits for `ecspipe reroute`; leave this out, and it goes on by itself
+  # strategy: all_at_once        # | canary: { percent: 10, wait: 5m } | linear: { percent: 10, every: 1m }
+  # keep_old: 5m                 # how long the old tasks are kept
+  # rollback_on: [failure, stop]
 
 # tags: { team: web }            # e.g.
 ";
@@ -542,10 +542,60 @@ mod tests {
         let (_outer, folder) = folder("My Shop", Some("FROM httpd\nEXPOSE 8080\n"));
         let have = run(&folder, &["init"], |_| {}).await;
         assert_eq!((have.code, have.out.as_str()), (0, ""));
-        assert_data_eq!(have.err, str![[]]);
+        assert_data_eq!(have.err, str![[r#"
+wrote ecspipe.yaml and ecspipe.schema.json
+  app         my-shop  (the folder's name)
+  port        8080  (EXPOSE in the Dockerfile)
+next:
+  ecspipe render  the deployment files, as they will be
+  ecspipe up      make the account as the spec says; shows the plan and asks first
+  ecspipe demo    play the whole way on a sandbox, without an AWS account
+
+"#]]);
         assert_data_eq!(
             fs::read_to_string(folder.join("ecspipe.yaml")).unwrap(),
-            str![[]]
+            str![[r#"
+# yaml-language-server: $schema=./ecspipe.schema.json
+# One app on Amazon ECS. A line that begins with `#` and a key shows the default of that key; `# e.g.` shows an example.
+# `ecspipe render --resolved` prints what this file stands for, `ecspipe schema` describes every key.
+version: 1
+app: my-shop
+# region: eu-central-1         # otherwise --region or AWS_REGION says it
+
+service:
+  port: 8080                   # the port that the container listens on
+  # image: httpd:2.4.58          # e.g. what runs until the first deployment; a placeholder otherwise
+  # cpu: 256                     # 1024 is one vCPU
+  # memory: 512                  # MiB
+  # desired_count: 1             # how many tasks run
+  # environment: { LOG_LEVEL: info }  # e.g.
+  # health_check: { path: /, interval: 10s, timeout: 5s }
+
+# source:
+#   codecommit: { repository: my-shop, branch: main }  # a push to this branch deploys
+
+# build:                       # from the repository's root
+#   dockerfile: Dockerfile
+#   context: .
+
+# load_balancer:
+#   production: { port: 80, allow: [0.0.0.0/0] }
+#   test: { port: 8080 }         # `allow: [RANGE]` opens it to more than the VPC
+
+# network:
+#   cidr: 10.0.0.0/16
+#   zones: 2                     # a number, or a list of { name, public, private }
+#   nat: per_zone                # per_zone | single | none (interface endpoints instead)
+
+deploy:
+  approve: { within: 60m }       # a new version waits for `ecspipe reroute`; leave this out, and it goes on by itself
+  # strategy: all_at_once        # | canary: { percent: 10, wait: 5m } | linear: { percent: 10, every: 1m }
+  # keep_old: 5m                 # how long the old tasks are kept
+  # rollback_on: [failure, stop]
+
+# tags: { team: web }            # e.g.
+
+"#]]
         );
         assert_eq!(
             fs::read_to_string(folder.join("ecspipe.schema.json")).unwrap(),
@@ -589,8 +639,11 @@ mod tests {
             ecspipe_spec::parse(&uncommented).unwrap(),
             ecspipe_spec::parse(&text).unwrap()
         );
-        let examples = text.lines().filter(|line| line.contains("# e.g.")).count();
-        assert_eq!(examples, 4);
+        let examples = text
+            .lines()
+            .filter(|line| line.contains("  # e.g."))
+            .count();
+        assert_eq!(examples, 3);
     }
 
     #[tokio::test]
@@ -599,7 +652,11 @@ mod tests {
         fs::write(folder.join("ecspipe.yaml"), "mine\n").unwrap();
         let have = run(&folder, &["init"], |_| {}).await;
         assert_eq!(have.code, 4);
-        assert_data_eq!(have.err, str![[]]);
+        assert_data_eq!(have.err, str![[r#"
+error: ecspipe.yaml is there already; nothing was written
+hint: `ecspipe init --force` overwrites it
+
+"#]]);
         assert_eq!(
             fs::read_to_string(folder.join("ecspipe.yaml")).unwrap(),
             "mine\n"
@@ -647,13 +704,40 @@ mod tests {
         })
         .await;
         assert_eq!((have.code, have.out.as_str()), (0, ""));
-        assert_data_eq!(have.err, str![[]]);
+        assert_data_eq!(have.err, str![[r#"
+wrote ecspipe.yaml and ecspipe.schema.json
+  app         api  (the folder's name)
+  port        80  (the last EXPOSE in the Dockerfile)
+  region      eu-west-1  (the git remote `origin`)
+  repository  Shop.v2  (the git remote `origin`)
+  branch      trunk  (the branch that is checked out)
+note: AWS_REGION is us-east-1, but the source is in eu-west-1: `region` says eu-west-1
+note: the Dockerfile exposes 80, 443: 80 was taken, `--port` takes another
+next:
+  ecspipe render  the deployment files, as they will be
+  ecspipe up      make the account as the spec says; shows the plan and asks first
+  ecspipe demo    play the whole way on a sandbox, without an AWS account
+
+"#]]);
         let text = fs::read_to_string(root.join("api/ecspipe.yaml")).unwrap();
         let set: Vec<&str> = text
             .lines()
             .filter(|line| !line.trim_start().starts_with('#') && !line.is_empty())
             .collect();
-        assert_data_eq!(set.join("\n"), str![[]]);
+        assert_data_eq!(set.join("\n"), str![[r#"
+version: 1
+app: api
+region: eu-west-1
+service:
+  port: 80                     # the port that the container listens on
+source:
+  codecommit: { repository: Shop.v2, branch: trunk }  # a push to this branch deploys
+build:                         # from the repository's root
+  dockerfile: api/Dockerfile
+  context: api
+deploy:
+  approve: { within: 60m }       # a new version waits for `ecspipe reroute`; leave this out, and it goes on by itself
+"#]]);
     }
 
     #[tokio::test]
@@ -661,7 +745,11 @@ mod tests {
         let (_outer, folder) = folder("web", None);
         let have = run(&folder, &["init"], |_| {}).await;
         assert_eq!(have.code, 2);
-        assert_data_eq!(have.err, str![[]]);
+        assert_data_eq!(have.err, str![[r#"
+error: there is nobody to ask: which port does the app listen on?
+hint: pass `--port PORT`, or `--yes` for 80, or run the command in a terminal
+
+"#]]);
         assert_eq!(fs::read_dir(&folder).unwrap().count(), 0);
 
         let script = |answers: &[&str]| {
@@ -677,14 +765,22 @@ mod tests {
         })
         .await;
         assert_eq!(wrong.code, 2);
-        assert_data_eq!(wrong.err, str![[]]);
+        assert_data_eq!(wrong.err, str![[r#"
+? which port does the app listen on? http
+error: `http` is not a port
+hint: from 1 to 65535
+
+"#]]);
 
         let asked = run(&folder, &["init", "--format", "json"], |world| {
             world.answers = script(&["3000"])
         })
         .await;
         assert_eq!(asked.code, 0);
-        assert_data_eq!(asked.out, str![[]]);
+        assert_data_eq!(asked.out, str![[r#"
+{"spec":"ecspipe.yaml","schema":"ecspipe.schema.json","app":"web","port":3000}
+
+"#]]);
 
         let guessed = run(
             &folder,
@@ -693,7 +789,21 @@ mod tests {
         )
         .await;
         assert_eq!(guessed.code, 0);
-        assert_data_eq!(guessed.err, str![[]]);
+        assert_data_eq!(guessed.err, str![[r#"
+wrote ecspipe.yaml and ecspipe.schema.json
+  app         shop  (--app)
+  port        80  (a guess)
+note: port 80 is a guess: there is no Dockerfile to read it from; correct `service.port` if the app listens elsewhere
+note: there is no Dockerfile here, and the build needs one; for a folder `src` of web pages these three lines are enough:
+    FROM public.ecr.aws/docker/library/httpd:2.4.58
+    COPY ./src/ /usr/local/apache2/htdocs/
+    EXPOSE 80
+next:
+  ecspipe render  the deployment files, as they will be
+  ecspipe up      make the account as the spec says; shows the plan and asks first
+  ecspipe demo    play the whole way on a sandbox, without an AWS account
+
+"#]]);
     }
 
     #[tokio::test]

@@ -382,7 +382,12 @@ mod tests {
         assert_eq!((unknown.code, open.code, missing.code), (3, 3, 2));
         assert_data_eq!(
             format!("{}{}{}", unknown.err, open.err, missing.err),
-            str![[]]
+            str![[r#"
+error: mine.hbs:2:1: `spec.ap` is not a variable; there are `spec`, `facts` and `names`
+error: mine.hbs:4:1: invalid handlebars syntax: expected escape, expression, html_expression, decorator_expression, partial_expression, invert_tag, invert_chain_tag, helper_block_start, helper_block_end, decorator_block_start, partial_block_start, raw_block_start, hbs_comment, or hbs_comment_compact
+error: cannot read none.hbs: No such file or directory (os error 2)
+
+"#]]
         );
     }
 

@@ -77,6 +77,7 @@ impl<'a> Follow<'a> {
                     let summary = revision
                         .summary
                         .as_deref()
+                        .filter(|text| !text.contains(&revision.id))
                         .map(|text| format!(" {:?}", text.trim()))
                         .unwrap_or_default();
                     format!("{} {}{summary}", revision.action, short_id(&revision.id))
@@ -102,8 +103,7 @@ impl<'a> Follow<'a> {
                     .as_deref()
                     .map(|provider| format!(" ({provider})"))
                     .unwrap_or_default();
-                // A stage with one action of its own name says everything already.
-                if stage == action {
+                if told_by_stage(stage, action) {
                     return None;
                 }
                 format!("    {action} started{provider}")
@@ -116,7 +116,7 @@ impl<'a> Follow<'a> {
                 url,
                 ..
             } => {
-                if stage == action && error.is_none() {
+                if told_by_stage(stage, action) && error.is_none() {
                     return None;
                 }
                 let error = error
@@ -357,6 +357,11 @@ fn why(text: Option<&str>) -> String {
     text.filter(|text| !text.is_empty())
         .map(|text| format!(": {text}"))
         .unwrap_or_default()
+}
+
+/// Whether an action needs no line of its own: its stage bears the same name, or it is a source, whose revision is told.
+fn told_by_stage(stage: &str, action: &str) -> bool {
+    stage == action || stage == "Source"
 }
 
 /// The last part of an ARN: `web:12`.

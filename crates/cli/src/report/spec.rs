@@ -64,25 +64,20 @@ fn drawings(
         .with_links(false);
     let name = file.display().to_string();
     let text = harmless(text);
-    let mut drawn: Vec<String> = problems
-        .iter()
-        .take(MOST)
-        .map(|problem| {
-            draw(
-                &handler,
-                &Shown {
-                    problem,
-                    name: &name,
-                    text: &text,
-                },
-            )
-        })
-        .collect();
+    let mut drawn = Vec::new();
+    for problem in problems.iter().take(MOST) {
+        let shown = Shown {
+            problem,
+            name: &name,
+            text: &text,
+        };
+        // An empty line before each: they are read one by one.
+        drawn.extend([String::new(), draw(&handler, &shown)]);
+    }
     if problems.len() > MOST {
-        drawn.push(format!(
-            "  … and {} more; `--format json` lists them all",
-            problems.len() - MOST
-        ));
+        let more = problems.len() - MOST;
+        let line = format!("  … and {more} more; `--format json` lists them all");
+        drawn.extend([String::new(), line]);
     }
     drawn
 }
@@ -233,7 +228,45 @@ mod tests {
     #[tokio::test]
     async fn three_problems() {
         let spec = "version: 1\napp: web\nservice:\n  prot: 8080\n  # größer\n  environment: { Ä: ü, B: [1] }\n";
-        assert_data_eq!(check(spec.as_bytes(), &[]).await.err, str![[]]);
+        assert_data_eq!(
+            check(spec.as_bytes(), &[]).await.err,
+            str![[r#"
+error: ecspipe.yaml has 4 problems
+
+  × service.port: `port` is missing
+   ╭─[ecspipe.yaml:3:1]
+ 2 │ app: web
+ 3 │ service:
+   · ───────
+ 4 │   prot: 8080
+   ╰────
+
+  × service.prot: `prot` is not a key here
+   ╭─[ecspipe.yaml:4:3]
+ 3 │ service:
+ 4 │   prot: 8080
+   ·   ────
+ 5 │   # größer
+   ╰────
+  help: did you mean `port`?
+
+  × service.environment.Ä: `Ä` is not a name for an environment variable
+   ╭─[ecspipe.yaml:6:18]
+ 5 │   # größer
+ 6 │   environment: { Ä: ü, B: [1] }
+   ·                  ─
+   ╰────
+  help: letters, digits, `_`, `-` and `.`, not starting with a digit, at most 255
+
+  × service.environment.B: want text, a number or a truth value, have a list
+   ╭─[ecspipe.yaml:6:24]
+ 5 │   # größer
+ 6 │   environment: { Ä: ü, B: [1] }
+   ·                        ─
+   ╰────
+
+"#]]
+        );
     }
 
     #[tokio::test]
@@ -259,7 +292,39 @@ mod tests {
         ] {
             all.push_str(&check(spec, &[]).await.err);
         }
-        assert_data_eq!(all, str![[]]);
+        assert_data_eq!(
+            all,
+            str![[r#"
+error: ecspipe.yaml has 1 problem
+
+  × the file is empty
+  help: the shortest spec is `version: 1`, `app: NAME` and `service: { port: PORT }`
+error: ecspipe.yaml has 1 problem
+
+  × not valid YAML: unclosed bracket '['
+   ╭─[ecspipe.yaml:2:10]
+ 1 │ version: 1
+ 2 │ network: [
+   ·          ─
+   ╰────
+error: ecspipe.yaml has 1 problem
+
+  × ecspipe.yaml:1:1: the file is empty
+  help: the shortest spec is `version: 1`, `app: NAME` and `service: { port: PORT }`
+error: ecspipe.yaml is not UTF-8 text (byte 16)
+hint: save it as UTF-8
+error: ecspipe.yaml has 1 problem
+
+  × service.port: 0 is not a port
+   ╭─[ecspipe.yaml:4:9]
+ 3 │ service: { 
+ 4 │   port: 0 } 
+   ·         ─
+   ╰────
+  help: from 1 to 65535
+
+"#]]
+        );
     }
 
     #[tokio::test]

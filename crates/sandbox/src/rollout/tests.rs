@@ -1,5 +1,6 @@
-#![allow(clippy::unwrap_used)]
 //! Rollouts from end to end, with the clock at hand. The account is made by the same calls that a client would make.
+
+#![allow(clippy::unwrap_used)]
 
 use std::collections::BTreeMap;
 

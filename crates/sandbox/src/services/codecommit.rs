@@ -1,5 +1,5 @@
 //! CodeCommit: repositories by name, their branches, and the commits that pushes brought. The git side (objects, refs,
-//! transport) is `crate::git`, which hands what a push changed to [`record`]. Must not run git nor touch files.
+//! transport) is `crate::git`, which hands what a push changed to `record`. Must not run git nor touch files.
 
 use std::collections::BTreeMap;
 

@@ -1,5 +1,5 @@
 //! CodePipeline: pipelines, and executions as the API shows them. What an execution does is `crate::pipeline`; which
-//! declarations are legal is [`declaration`]. Must not run an action.
+//! declarations are legal is `declaration`. Must not run an action.
 
 pub(crate) mod declaration;
 

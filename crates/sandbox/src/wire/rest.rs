@@ -205,6 +205,10 @@ fn object_operation(http: &Http, verb: &str, has: &dyn Fn(&str) -> bool) -> Stri
     .to_owned()
 }
 
+/// Names before `.localhost` that are this sandbox itself, not a virtual-hosted bucket: the second is what the in-process
+/// connector calls it.
+const OWN_HOSTS: [&str; 2] = ["s3", "sandbox"];
+
 /// Bucket and key, from a virtual-hosted or a path-style request.
 pub fn bucket_and_key(http: &Http) -> (String, String) {
     let host = http
@@ -223,7 +227,7 @@ pub fn bucket_and_key(http: &Http) -> (String, String) {
         .next()
         .unwrap_or_default()
         .strip_suffix(".localhost")
-        .filter(|name| *name != "s3");
+        .filter(|name| !OWN_HOSTS.contains(name));
     match hosted.or(local) {
         Some(bucket) => (bucket.to_owned(), path.to_owned()),
         None => match path.split_once('/') {

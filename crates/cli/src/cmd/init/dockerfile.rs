@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
-/// The TCP ports that the image of `text` exposes by number, in the order of the file; ports that only the build knows are
-/// left out. A later stage has those of the stage that it starts from.
+/// The TCP ports that the image of `text` exposes by number; ports that only the build knows are left out. Those of the last
+/// `EXPOSE` come first, each instruction's in its own order: what is said last is meant, and a plain port is named before a
+/// TLS one. A later stage has those of the stage that it starts from.
 pub(super) fn ports(text: &str) -> Vec<u16> {
     let mut file = File::default();
     for instruction in instructions(text) {
@@ -100,6 +101,7 @@ impl File {
     }
 
     fn expose(&mut self, rest: &str) {
+        let mut ports = Vec::new();
         for word in rest.split_whitespace() {
             let Some(word) = self.value(unquoted(word)) else {
                 continue;
@@ -107,11 +109,17 @@ impl File {
             let (number, protocol) = word.split_once('/').unwrap_or((&word, "tcp"));
             if let Ok(port @ 1..) = number.parse::<u16>()
                 && protocol.eq_ignore_ascii_case("tcp")
-                && !self.stage.ports.contains(&port)
+                && !ports.contains(&port)
             {
-                self.stage.ports.push(port);
+                ports.push(port);
             }
         }
+        let before = std::mem::take(&mut self.stage.ports);
+        let before: Vec<u16> = before
+            .into_iter()
+            .filter(|port| !ports.contains(port))
+            .collect();
+        self.stage.ports = [ports, before].concat();
     }
 
     /// `$NAME`, `${NAME}` and `${NAME:-default}` replaced; `None` where a value isn't known.
@@ -208,7 +216,7 @@ mod tests {
             ("FROM a AS build\nEXPOSE 1\nFROM b\nEXPOSE 2\n", vec![2]),
             (
                 "FROM --platform=linux/arm64 a AS Base\nEXPOSE 1\nFROM base\nEXPOSE 2\n",
-                vec![1, 2],
+                vec![2, 1],
             ),
             ("FROM a AS build\nEXPOSE 1\nFROM b\n", vec![]),
             ("FROM a\nEXPOSE 8000-8010 0 70000 x\n", vec![]),

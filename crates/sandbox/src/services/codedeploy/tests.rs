@@ -1,5 +1,6 @@
-#![allow(clippy::unwrap_used)]
 //! What the CodeDeploy API accepts, refuses, lists and shows; how a deployment moves is tested beside [`crate::rollout`].
+
+#![allow(clippy::unwrap_used)]
 
 use super::*;
 use crate::rollout::tests::{Account, Stage, app_spec_of};

@@ -1,5 +1,6 @@
-#![allow(clippy::unwrap_used)]
 //! What the ECS API accepts, refuses, lists and shows.
+
+#![allow(clippy::unwrap_used)]
 
 use super::*;
 use crate::rollout::tests::{Account, Stage, definition, role};

@@ -1,4 +1,4 @@
-//! A GET to a server on this machine: the sandbox's own API, the pages of the demo. Must not be used for AWS.
+//! A GET to a server on this machine: a running sandbox's own API, a page behind one of its listeners. Must not be used for AWS.
 
 use std::time::Duration;
 
@@ -8,16 +8,18 @@ use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
 
 /// An answer.
-pub(crate) struct Answer {
-    pub(crate) status: u16,
-    pub(crate) body: Bytes,
+pub struct Answer {
+    /// The HTTP status.
+    pub status: u16,
+    /// The body.
+    pub body: Bytes,
 }
 
 /// Nothing on this machine takes longer.
 const WITHIN: Duration = Duration::from_secs(10);
 
 /// Gets `url`; the error says why there is no answer.
-pub(crate) async fn get(url: &str) -> Result<Answer, String> {
+pub async fn get(url: &str) -> Result<Answer, String> {
     let uri: hyper::Uri = url
         .parse()
         .map_err(|error| format!("{url} is not a URL: {error}"))?;
