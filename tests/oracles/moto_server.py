@@ -8,6 +8,8 @@ of habits that AWS does not have and that keep a strict client from using it at 
     on the way in and taken out of the answers;
   - listings that moto lacks, and that are empty in an account where nothing was made of the kind, are answered as empty;
   - CodeCommit's tags, which moto forgets: those of CreateRepository and TagResource are kept here;
+  - S3's answers on versioning and notifications have another root element than AWS's: it is renamed; the notifications
+    leave out EventBridge, which moto does keep: the configuration that was put last is answered as it was put;
   - every other operation that moto lacks is answered with 500 and a page of HTML, which SDKs repeat: it becomes 501 with
     the operation's name, and a line on standard error.
 Must not add behaviour beyond these.
@@ -24,6 +26,13 @@ import threading
 EMPTY_LISTINGS = {
     "CodeDeploy_20141006.ListDeploymentConfigs": {"deploymentConfigsList": []},
     "CodePipeline_20150709.ListPipelineExecutions": {"pipelineExecutionSummaries": []},
+}
+
+# Root elements of S3's answers as moto names them, and as AWS does.
+ROOTS = {
+    b"GetBucketVersioningResponse": b"VersioningConfiguration",
+    b"GetBucketNotificationResponse": b"NotificationConfiguration",
+    b"GetBucketNotificationConfigurationResponse": b"NotificationConfiguration",
 }
 
 # Stands where moto demands a location and AWS wants none.
@@ -59,6 +68,7 @@ class Shim:
         self.session = get_session()
         self.targets = {}
         self.tags = {}
+        self.notifications = {}
         for name in ("codebuild", "codecommit", "codedeploy", "codepipeline", "ecr", "ecs", "events", "kms", "logs"):
             service = self.session.get_service_model(name)
             self.targets[service.metadata["targetPrefix"]] = service
@@ -81,6 +91,8 @@ class Shim:
                 answer = self.repository_tags(name, request)
                 start_response("200 OK", [("content-type", "application/x-amz-json-1.1")])
                 return [json.dumps(answer).encode()]
+        if is_of_notifications(environ) and environ["REQUEST_METHOD"] == "PUT":
+            self.notifications[environ["PATH_INFO"].strip("/")] = read_body(environ)
         try:
             body = b"".join(self.application(environ, capture))
         except NotImplementedError:
@@ -104,9 +116,18 @@ class Shim:
             if name == "CreateRepository" and prefix.startswith("CodeCommit_"):
                 arn = json.loads(body)["repositoryMetadata"]["Arn"]
                 self.tags[arn] = request.get("tags", {})
+        elif not prefix and status.startswith("200"):
+            body = self.s3_answer(environ, body)
         headers = [(key, value) for key, value in headers if key.lower() != "content-length"]
         start_response(status, [*headers, ("content-length", str(len(body)))])
         return [body]
+
+    def s3_answer(self, environ, body):
+        if is_of_notifications(environ) and environ["REQUEST_METHOD"] == "GET":
+            body = self.notifications.get(environ["PATH_INFO"].strip("/"), body)
+        for have, want in ROOTS.items():
+            body = body.replace(b"<" + have + b" ", b"<" + want + b" ").replace(b"</" + have + b">", b"</" + want + b">")
+        return body
 
     def repository_tags(self, name, request):
         tags = self.tags.setdefault(request["resourceArn"], {})
@@ -120,6 +141,11 @@ def is_lacking(status, body):
     return status.startswith("500") and b"not implemented" in body.lower() or b"has not been implemented" in body
 
 
+def is_of_notifications(environ):
+    names = [part.partition("=")[0] for part in environ.get("QUERY_STRING", "").split("&")]
+    return "notification" in names and "HTTP_X_AMZ_TARGET" not in environ
+
+
 def supply_locations(environ):
     """CreateProject and UpdateProject, as moto wants them."""
     request = read_request(environ)
@@ -131,14 +157,21 @@ def supply_locations(environ):
 
 def read_request(environ):
     """The request's JSON; it stays there to be read again."""
-    length = int(environ.get("CONTENT_LENGTH") or 0)
-    request = json.loads(environ["wsgi.input"].read(length) or b"{}")
-    write_request(environ, request)
-    return request
+    return json.loads(read_body(environ) or b"{}")
+
+
+def read_body(environ):
+    """The request's body; it stays there to be read again."""
+    body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+    write_body(environ, body)
+    return body
 
 
 def write_request(environ, request):
-    body = json.dumps(request).encode()
+    write_body(environ, json.dumps(request).encode())
+
+
+def write_body(environ, body):
     environ["wsgi.input"] = io.BytesIO(body)
     environ["CONTENT_LENGTH"] = str(len(body))
 

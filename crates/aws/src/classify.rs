@@ -99,7 +99,7 @@ where
         }
         SdkError::ConstructionFailure(_) => ("InvalidRequest".to_owned(), chain(error)),
         SdkError::DispatchFailure(failure) if failure.as_connector_error().is_none() => {
-            ("NoCredentials".to_owned(), chain(error))
+            no_credentials(error)
         }
         SdkError::DispatchFailure(_) | SdkError::TimeoutError(_) | SdkError::ResponseError(_) => {
             dispatch(error)
@@ -135,12 +135,19 @@ fn dispatch<E: Error + 'static>(error: &E) -> (String, String) {
         "SSO",
         "token has expired",
     ];
-    let code = if credentials.iter().any(|word| text.contains(word)) {
-        "NoCredentials"
+    if credentials.iter().any(|word| text.contains(word)) {
+        no_credentials(error)
     } else {
-        LOST
-    };
-    (code.to_owned(), text)
+        (LOST.to_owned(), text)
+    }
+}
+
+/// The chain of providers tells a long story; its end says why the last of them had none.
+fn no_credentials<E: Error + 'static>(error: &E) -> (String, String) {
+    let text = chain(error);
+    let why = text.rsplit(": ").next().unwrap_or(&text);
+    let message = format!("no credentials could be loaded ({why})");
+    ("NoCredentials".to_owned(), message)
 }
 
 /// The causes of an error in one line, without their debug output.

@@ -1,6 +1,7 @@
 //! The command line: clap types and nothing else.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
@@ -193,8 +194,8 @@ pub struct Follow {
     #[arg(long, value_enum, default_value_t = Until::Done)]
     pub until: Until,
     /// After this time stop following (90s, 60m, 2h); the rollout goes on.
-    #[arg(long, value_name = "SPAN")]
-    pub timeout: Option<String>,
+    #[arg(long, value_name = "SPAN", value_parser = span)]
+    pub timeout: Option<Duration>,
 }
 
 /// Where following ends.
@@ -259,8 +260,8 @@ pub struct Logs {
     #[arg(long)]
     pub follow: bool,
     /// How far back (10m, 2h).
-    #[arg(long, value_name = "SPAN", default_value = "1h")]
-    pub since: String,
+    #[arg(long, value_name = "SPAN", default_value = "1h", value_parser = span)]
+    pub since: Duration,
     /// CloudWatch's filter pattern.
     #[arg(long, value_name = "PATTERN")]
     pub filter: Option<String>,
@@ -323,4 +324,9 @@ impl Global {
             ..self.clone()
         }
     }
+}
+
+/// A time span of the command line: `90s`, `60m`.
+fn span(text: &str) -> Result<Duration, String> {
+    ecspipe_spec::Span::parse(text).map(|span| Duration::from_secs(span.seconds()))
 }

@@ -7,7 +7,7 @@ use ecspipe_aws::{Account, Connect, Pace};
 use ecspipe_deploy::{FollowOptions, Poll, Target, Timestamp, WaitUntil};
 use ecspipe_provision::{Graph, Inputs, Inventory, Outputs};
 use ecspipe_sandbox::Sandbox;
-use ecspipe_spec::{Facts, Names, Source, Span, Spec, Zones};
+use ecspipe_spec::{Facts, Names, Source, Spec, Zones};
 use serde::Deserialize;
 
 use crate::args::{Follow, Global, Until};
@@ -175,18 +175,17 @@ impl Place {
     }
 
     /// How a rollout is followed.
-    pub(crate) fn follow_options(&self, follow: &Follow) -> Result<FollowOptions, Failure> {
-        let timeout = follow.timeout.as_deref().map(span).transpose()?;
-        Ok(FollowOptions {
+    pub(crate) fn follow_options(&self, follow: &Follow) -> FollowOptions {
+        FollowOptions {
             poll: self.poll(),
             until: match follow.until {
                 Until::Done => WaitUntil::Done,
                 Until::Ready => WaitUntil::Ready,
                 Until::OldTasks => WaitUntil::OldTasks,
             },
-            timeout: timeout.map(|timeout| self.real(timeout)),
+            timeout: follow.timeout.map(|timeout| self.real(timeout)),
             ..FollowOptions::default()
-        })
+        }
     }
 
     /// The outputs as they can be used: on a sandbox, listeners and repositories are ports of this machine.
@@ -223,13 +222,6 @@ impl Place {
             ..outputs
         })
     }
-}
-
-/// A time span of the command line: `90s`, `60m`.
-pub(crate) fn span(text: &str) -> Result<Duration, Failure> {
-    Span::parse(text)
-        .map(|span| Duration::from_secs(span.seconds()))
-        .map_err(|message| Failure::new(Exit::Usage, message))
 }
 
 /// The region that the flag, the spec or the environment names.

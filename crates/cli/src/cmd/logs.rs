@@ -4,15 +4,14 @@ use ecspipe_deploy::{FollowOptions, LogEvent, LogQuery, Rollouts as _};
 
 use crate::args::{Format, Global, Logs};
 use crate::exit::{Exit, Failure};
-use crate::place::{self, Place};
+use crate::place::Place;
 use crate::report;
 use crate::world::World;
 
 pub(crate) async fn exec(global: &Global, args: &Logs, world: &World) -> Result<Exit, Failure> {
-    let since = place::span(&args.since)?;
     let place = Place::open(global, world).await?;
     let query = LogQuery {
-        since: place.account.now().checked_sub(since).ok(),
+        since: place.account.now().checked_sub(args.since).ok(),
         filter: args.filter.clone(),
         ..LogQuery::default()
     };

@@ -13,7 +13,7 @@ use crate::world::World;
 pub(crate) async fn exec(global: &Global, args: &Args, world: &World) -> Result<Exit, Failure> {
     world.at_second_interrupt(Exit::Running);
     let place = Place::open(global, world).await?;
-    let options = place.follow_options(&args.follow)?;
+    let options = place.follow_options(&args.follow);
     if !args.yes && !world.confirm("go back to the last good version?", "--yes")? {
         world.err("nothing was done");
         return Ok(Exit::Refused);
