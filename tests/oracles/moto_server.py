@@ -7,6 +7,7 @@ of habits that AWS does not have and that keep a strict client from using it at 
   - CodeBuild demands a location of sources and artifacts that are of type CODEPIPELINE, which AWS ignores: one is supplied
     on the way in and taken out of the answers;
   - listings that moto lacks, and that are empty in an account where nothing was made of the kind, are answered as empty;
+  - CodeDeploy's deletions, which moto lacks, are answered as done, so that what comes behind them is tried: the things stay;
   - CodeCommit's tags, which moto forgets: those of CreateRepository and TagResource are kept here;
   - S3's answers on versioning and notifications have another root element than AWS's: it is renamed; the notifications
     leave out EventBridge, which moto does keep: the configuration that was put last is answered as it was put;
@@ -22,8 +23,10 @@ import sys
 import threading
 
 
-# What moto lacks and an account without such things answers. A thing of the kind cannot be made in moto either.
-EMPTY_LISTINGS = {
+# What stands in for operations that moto lacks. A thing of the listed kinds cannot be made in moto either.
+STAND_INS = {
+    "CodeDeploy_20141006.DeleteApplication": {},
+    "CodeDeploy_20141006.DeleteDeploymentGroup": {"hooksNotCleanedUp": []},
     "CodeDeploy_20141006.ListDeploymentConfigs": {"deploymentConfigsList": []},
     "CodePipeline_20150709.ListPipelineExecutions": {"pipelineExecutionSummaries": []},
 }
@@ -99,10 +102,10 @@ class Shim:
             body = b"not implemented"
             captured = {"status": "500 INTERNAL SERVER ERROR", "headers": []}
         status, headers = captured["status"], captured["headers"]
-        if is_lacking(status, body) and f"{prefix}.{name}" in EMPTY_LISTINGS:
+        if is_lacking(status, body) and f"{prefix}.{name}" in STAND_INS:
             status = "200 OK"
             headers = [("content-type", "application/x-amz-json-1.1")]
-            body = json.dumps(EMPTY_LISTINGS[f"{prefix}.{name}"]).encode()
+            body = json.dumps(STAND_INS[f"{prefix}.{name}"]).encode()
         elif is_lacking(status, body):
             what = name or environ.get("PATH_INFO", "")
             print(f"moto lacks {prefix} {what}: {body[:120]!r}", file=sys.stderr, flush=True)

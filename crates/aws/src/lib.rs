@@ -3,6 +3,11 @@
 //! The only crate that names an SDK type. It translates and waits; it decides nothing: what to make is a plan's matter, what
 //! a rollout's state means is the pure part's.
 
+#![allow(
+    clippy::result_large_err,
+    reason = "an error carries all that a user is shown, and it is never on a hot path"
+)]
+
 pub mod classify;
 mod cloud;
 mod kinds;

@@ -54,14 +54,13 @@ impl Pace {
         tokio::time::sleep(span.div_f64(self.speed).max(Duration::from_micros(100))).await;
     }
 
-    /// Asks `poll` until it gives something, every `every`, at most for `within`. Says what it waits for from the second
-    /// time on. What `poll` fails with ends the wait.
+    /// Asks `poll` until it gives something, at the times of `wait`. Says what it waits for from the second time on. What
+    /// `poll` fails with ends the wait.
     pub async fn until<T, F>(
         &self,
         progress: &Progress,
         what: &str,
-        every: Duration,
-        within: Duration,
+        wait: Wait,
         mut poll: impl FnMut() -> F,
     ) -> Result<T, CloudError>
     where
@@ -72,17 +71,22 @@ impl Pace {
             if let Some(found) = poll().await? {
                 return Ok(found);
             }
-            if waited >= within {
-                let message = format!("waited {} s for {what}", within.as_secs());
+            if waited >= wait.within {
+                let message = format!("waited {} s for {what}", wait.within.as_secs());
                 return Err(local("Timeout", message)
                     .of_kind(CloudErrorKind::Timeout)
                     .with_hint("run the command again: it goes on where it stopped"));
             }
+            let pause = if waited.is_zero() {
+                wait.first
+            } else {
+                wait.every
+            };
             if waited.is_zero() {
                 progress.waiting_for(what);
             }
-            self.sleep(every).await;
-            waited += every;
+            self.sleep(pause).await;
+            waited += pause;
         }
     }
 
@@ -146,9 +150,32 @@ impl Pace {
 /// As many as the SDK makes for what may be repeated.
 const ATTEMPTS: u32 = 8;
 
-/// Every how long a state is looked at that changes within a minute or so.
-pub(crate) const SOON: Duration = Duration::from_secs(2);
-/// Every how long a state is looked at that takes minutes.
-pub(crate) const LATER: Duration = Duration::from_secs(5);
-/// The longest that a deletion waits for what AWS releases by itself (AWS.md §3.2: network interfaces take up to 15 minutes).
-pub(crate) const RELEASE: Duration = Duration::from_secs(15 * 60);
+/// When a state is looked at: at once, after `first`, then every `every`, at most for `within`. Every look is a call
+/// of the account's quota, so none is made while AWS is never done yet.
+#[derive(Debug, Clone, Copy)]
+pub struct Wait {
+    first: Duration,
+    every: Duration,
+    within: Duration,
+}
+
+/// What changes within seconds.
+pub(crate) const SOON: Wait = Wait::new(2, 2, 120);
+/// What takes tens of seconds, such as a service's tasks that drain, or a deployment that is stopped.
+pub(crate) const LATER: Wait = Wait::new(5, 5, 20 * 60);
+/// What takes a minute at the least and some three usually: gateways, endpoints (AWS.md §3.2).
+pub(crate) const MINUTES: Wait = Wait::new(45, 10, 15 * 60);
+/// A load balancer takes two minutes at the least.
+pub(crate) const BALANCER: Wait = Wait::new(60, 10, 15 * 60);
+/// What AWS releases by itself after its owner is gone: network interfaces take up to 15 minutes (AWS.md §3.2).
+pub(crate) const RELEASE: Wait = Wait::new(20, 10, 15 * 60);
+
+impl Wait {
+    const fn new(first: u64, every: u64, within: u64) -> Self {
+        Self {
+            first: Duration::from_secs(first),
+            every: Duration::from_secs(every),
+            within: Duration::from_secs(within),
+        }
+    }
+}

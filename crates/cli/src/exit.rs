@@ -118,6 +118,8 @@ impl From<CloudError> for Failure {
 
 impl From<CloudFailure> for Failure {
     fn from(failure: CloudFailure) -> Self {
+        let missing = (failure.kind == FailureKind::NotFound)
+            .then(|| "make it with `ecspipe up`, if that has not been done".to_owned());
         let exit = if failure.kind == FailureKind::Access {
             Exit::Access
         } else {
@@ -132,7 +134,7 @@ impl From<CloudFailure> for Failure {
             exit,
             message: failure.to_string(),
             details,
-            hint: failure.hint,
+            hint: failure.hint.or(missing),
         }
     }
 }

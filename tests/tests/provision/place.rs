@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use ecspipe_aws::{Account, Connect, Pace};
 use ecspipe_provision::{
-    ApplyOptions, CancellationToken, Graph, Inputs, Inventory, Mode, Options, Outcome, Plan, Scope, apply, check,
-    desired, observe, plan, scope,
+    ApplyOptions, CancellationToken, Graph, Inputs, Inventory, Mode, Options, Outcome, Plan, Scope,
+    apply, check, desired, observe, plan, scope,
 };
 use ecspipe_sandbox::Sandbox;
 use ecspipe_spec::{Facts, Spec};
@@ -38,6 +38,15 @@ pub(crate) fn sandbox() -> Sandbox {
     Sandbox::new(&ecspipe_sandbox::Options::default()).unwrap()
 }
 
+/// A sandbox in which nothing takes any time: what is looked at for the second time is done.
+pub(crate) fn without_latency() -> Sandbox {
+    let options = ecspipe_sandbox::Options {
+        speed: 1_000_000.0,
+        ..Default::default()
+    };
+    Sandbox::new(&options).unwrap()
+}
+
 /// An app in an account.
 pub(crate) struct Place {
     pub(crate) sandbox: Sandbox,
@@ -60,18 +69,27 @@ impl Place {
             endpoint: Some("http://sandbox.localhost".to_owned()),
             http_client: Some(sandbox.http_client()),
             emulator: true,
-            pace: Pace::new(1.0, now),
+            pace: Pace::new(sandbox.clock().speed(), now),
             ..Connect::default()
         })
         .await
         .unwrap();
         let facts = account.facts(true).await.unwrap();
-        Self { sandbox: sandbox.clone(), account, facts, spec }
+        Self {
+            sandbox: sandbox.clone(),
+            account,
+            facts,
+            spec,
+        }
     }
 
     pub(crate) fn graph(&self) -> (Graph, Scope) {
         let buildspec = ecspipe_render::buildspec(&self.spec, &self.facts).unwrap();
-        let inputs = Inputs { spec: &self.spec, facts: &self.facts, buildspec: &buildspec };
+        let inputs = Inputs {
+            spec: &self.spec,
+            facts: &self.facts,
+            buildspec: &buildspec,
+        };
         let graph = desired(&inputs).unwrap();
         let scope = scope(&inputs, &graph);
         (graph, scope)
@@ -90,14 +108,26 @@ impl Place {
     }
 
     pub(crate) async fn try_apply(&self, plan: &Plan) -> Outcome {
-        apply(&self.account, plan, &ApplyOptions::default(), |_| (), &CancellationToken::new()).await.unwrap()
+        apply(
+            &self.account,
+            plan,
+            &ApplyOptions::default(),
+            |_| (),
+            &CancellationToken::new(),
+        )
+        .await
+        .unwrap()
     }
 
     /// Carries out a plan that must work.
     pub(crate) async fn apply(&self, plan: &Plan) -> Outcome {
         assert_eq!(plan.refusals, []);
         let outcome = self.try_apply(plan).await;
-        let failed: Vec<String> = outcome.failed.iter().map(|failure| format!("{}: {}", failure.key, failure.error)).collect();
+        let failed: Vec<String> = outcome
+            .failed
+            .iter()
+            .map(|failure| format!("{}: {}", failure.key, failure.error))
+            .collect();
         assert_eq!(failed, Vec::<String>::new());
         assert_eq!(outcome.skipped, []);
         assert_eq!(outcome.done.len(), plan.steps.len());
@@ -111,7 +141,13 @@ impl Place {
     }
 
     pub(crate) async fn down(&self, delete_source: bool) -> Plan {
-        let plan = self.plan(Options { mode: Mode::Down, delete_source, ..Options::default() }).await;
+        let plan = self
+            .plan(Options {
+                mode: Mode::Down,
+                delete_source,
+                ..Options::default()
+            })
+            .await;
         self.apply(&plan).await;
         plan
     }
@@ -119,7 +155,12 @@ impl Place {
     /// Nothing is left to do.
     pub(crate) async fn assert_settled(&self) {
         let plan = self.plan(Options::default()).await;
-        assert!(plan.is_empty(), "{:#?}\n{:#?}", differences(&plan), plan.refusals);
+        assert!(
+            plan.is_empty(),
+            "{:#?}\n{:#?}",
+            differences(&plan),
+            plan.refusals
+        );
     }
 
     /// What `work` calls that may change something, by operation.
@@ -142,8 +183,17 @@ pub(crate) fn differences(plan: &Plan) -> Vec<String> {
     for step in &plan.steps {
         lines.push(format!("{:?} {}", step.action.kind(), step.key));
         for change in step.action.changes() {
-            let text = |value: &Option<Value>| value.as_ref().map_or("nothing".to_owned(), ToString::to_string);
-            lines.push(format!("  {}: {} -> {}", change.field, text(&change.have), text(&change.want)));
+            let text = |value: &Option<Value>| {
+                value
+                    .as_ref()
+                    .map_or("nothing".to_owned(), ToString::to_string)
+            };
+            lines.push(format!(
+                "  {}: {} -> {}",
+                change.field,
+                text(&change.have),
+                text(&change.want)
+            ));
         }
     }
     lines
@@ -167,8 +217,12 @@ pub(crate) fn things(sandbox: &Sandbox) -> BTreeSet<String> {
 fn collect(path: &str, state: &Value, found: &mut BTreeSet<String>) {
     for (collection, entries) in state.as_object().unwrap() {
         // What is no collection is a dial or a counter.
-        let Some(entries) = entries.as_object() else { continue };
-        let live = entries.iter().filter(|(_, entry)| !is_history(path, collection, entry));
+        let Some(entries) = entries.as_object() else {
+            continue;
+        };
+        let live = entries
+            .iter()
+            .filter(|(_, entry)| !is_history(path, collection, entry));
         found.extend(live.map(|(name, _)| format!("{path}/{collection}/{name}")));
     }
 }
@@ -180,8 +234,12 @@ fn is_history(path: &str, collection: &str, entry: &Value) -> bool {
         (_, "tags" | "tokens" | "traffic") => true,
         ("codebuild", "builds") | ("codedeploy", "deployments") | ("ecs", "images") => true,
         ("ecs", "services") => entry["status"] == "INACTIVE",
-        ("ecs", "tasks") => entry["status"] == "STOPPED",
-        ("ecs", "families") => entry["revisions"].as_object().unwrap().values().all(|revision| !revision["deregistered"].is_null()),
+        ("ecs", "tasks") => entry["status"] == "Stopped",
+        ("ecs", "families") => entry["revisions"]
+            .as_object()
+            .unwrap()
+            .values()
+            .all(|revision| !revision["deregistered"].is_null()),
         ("ec2", "interfaces") => entry["until"].is_number(),
         ("kms", "keys") => entry["state"] != "Enabled",
         _ => entry["deleted"].is_number(),

@@ -12,7 +12,11 @@ const SPECS_OF_A_LONG_RUN: u32 = 400;
 /// The text of any legal spec, with each part left out now and then.
 fn text() -> impl Strategy<Value = String> {
     let head = (
-        prop_oneof![Just("web".to_owned()), Just("internal-web".to_owned()), "[a-z][a-z0-9]{1,9}(-[a-z0-9]{1,9}){0,4}"],
+        prop_oneof![
+            Just("web".to_owned()),
+            Just("internal-web".to_owned()),
+            "[a-z][a-z0-9]{1,9}(-[a-z0-9]{1,9}){0,4}"
+        ],
         2..=3_u8,
         any::<bool>(),
         prop_oneof![Just("per_zone"), Just("single"), Just("none")],
@@ -20,20 +24,35 @@ fn text() -> impl Strategy<Value = String> {
     );
     let service = (
         0..=3_u32,
-        prop_oneof![Just("{ cpu: 256, memory: 512 }"), Just("{ cpu: 1024, memory: 4096 }"), Just("{ architecture: arm64 }")],
+        prop_oneof![
+            Just("{ cpu: 256, memory: 512 }"),
+            Just("{ cpu: 1024, memory: 4096 }"),
+            Just("{ architecture: arm64 }")
+        ],
         "/[a-z]{0,8}",
         proptest::collection::btree_map("[A-Z]{1,6}", "[a-zA-Z0-9 /_.:-]{1,12}", 0..3),
     );
     let balancer = (
         prop_oneof![Just(80_u16), Just(8000)],
         8081..8084_u16,
-        proptest::collection::btree_set(prop_oneof![Just("10.0.0.0/8"), Just("0.0.0.0/0"), Just("203.0.113.7/32")], 1..3),
+        proptest::collection::btree_set(
+            prop_oneof![
+                Just("10.0.0.0/8"),
+                Just("0.0.0.0/0"),
+                Just("203.0.113.7/32")
+            ],
+            1..3,
+        ),
     );
     let deploy = (
         prop_oneof![
             Just("all_at_once".to_owned()),
-            (1..=99_u8, 1..=30_u8).prop_map(|(percent, wait)| format!("{{ canary: {{ percent: {percent}, wait: {wait}m }} }}")),
-            (1..=99_u8, 1..=30_u8).prop_map(|(percent, every)| format!("{{ linear: {{ percent: {percent}, every: {every}m }} }}")),
+            (1..=99_u8, 1..=30_u8).prop_map(|(percent, wait)| format!(
+                "{{ canary: {{ percent: {percent}, wait: {wait}m }} }}"
+            )),
+            (1..=99_u8, 1..=30_u8).prop_map(|(percent, every)| format!(
+                "{{ linear: {{ percent: {percent}, every: {every}m }} }}"
+            )),
         ],
         proptest::option::of(1..100_u8),
         0..60_u8,
@@ -72,14 +91,21 @@ fn text() -> impl Strategy<Value = String> {
 fn named_zones(count: u8) -> String {
     let zones = ["a", "b", "c"].iter().enumerate().take(usize::from(count));
     let zones = zones.map(|(index, letter)| {
-        format!("{{ name: eu-central-1{letter}, public: 10.0.{index}.0/24, private: 10.0.{}.0/24 }}", index + 10)
+        format!(
+            "{{ name: eu-central-1{letter}, public: 10.0.{index}.0/24, private: 10.0.{}.0/24 }}",
+            index + 10
+        )
     });
     format!("[{}]", zones.collect::<Vec<_>>().join(", "))
 }
 
 #[test]
 fn any_app_can_be_made_and_taken_away() {
-    let cases = if std::env::var("ECSPIPE_LONG").is_ok() { SPECS_OF_A_LONG_RUN } else { SPECS };
+    let cases = if std::env::var("ECSPIPE_LONG").is_ok() {
+        SPECS_OF_A_LONG_RUN
+    } else {
+        SPECS
+    };
     let config = Config {
         cases,
         // A run over a whole account is slow: a dozen simpler specs tell enough.
@@ -88,11 +114,20 @@ fn any_app_can_be_made_and_taken_away() {
         ..Config::default()
     };
     let life = |text: String| {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .start_paused(true)
+            .build()
+            .unwrap();
         runtime.block_on(live(&text));
         Ok(())
     };
-    TestRunner::new(config).run(&text().prop_filter("a legal spec", |text| ecspipe_spec::parse(text).is_ok()), life).unwrap();
+    TestRunner::new(config)
+        .run(
+            &text().prop_filter("a legal spec", |text| ecspipe_spec::parse(text).is_ok()),
+            life,
+        )
+        .unwrap();
 }
 
 async fn live(text: &str) {

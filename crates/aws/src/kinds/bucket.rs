@@ -245,7 +245,7 @@ pub(crate) async fn create(
         set_versioning(account, want),
         set_encryption(account, want),
         set_lifecycle(account, want),
-        set_notifications(account, want),
+        notify(account, want),
     )?;
     set_policy(account, want, progress).await
 }
@@ -444,6 +444,15 @@ fn sdk_rule(
         .build()
 }
 
+/// A new bucket notifies nobody.
+async fn notify(account: &Account, want: &Bucket) -> Result<(), CloudError> {
+    if want.event_notifications {
+        set_notifications(account, want).await
+    } else {
+        Ok(())
+    }
+}
+
 /// Only EventBridge is switched; other notifications that somebody set stay.
 async fn set_notifications(account: &Account, want: &Bucket) -> Result<(), CloudError> {
     let call = account
@@ -519,9 +528,8 @@ pub(crate) async fn delete(
     progress: &Progress,
 ) -> Result<(), CloudError> {
     let name = &have.name;
-    // A build or a push may still write while the bucket is emptied.
+    // It is emptied only where AWS says that it isn't. A build or a push may still write meanwhile.
     for _ in 0..5 {
-        empty(account, name, progress).await?;
         match account
             .s3
             .delete_bucket()
@@ -530,7 +538,7 @@ pub(crate) async fn delete(
             .await
             .said("s3", "DeleteBucket")
         {
-            Err(error) if error.code == "BucketNotEmpty" => continue,
+            Err(error) if error.code == "BucketNotEmpty" => empty(account, name, progress).await?,
             done => return done.or_missing().map(|_| ()),
         }
     }

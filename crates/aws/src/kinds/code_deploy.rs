@@ -532,14 +532,12 @@ async fn stop_deployments(
         }
         Ok(running.is_empty().then_some(()))
     };
-    let within = std::time::Duration::from_secs(600);
     let stopped = account
         .pace
         .until(
             progress,
             "the deployment in flight to stop",
             crate::pace::LATER,
-            within,
             none_left,
         )
         .await;

@@ -1,14 +1,12 @@
 //! VPC endpoints. One that is being deleted doesn't exist. Must not touch routes: a gateway endpoint sets its own.
 
-use std::time::Duration;
-
 use aws_sdk_ec2::types::{Filter, ResourceType, VpcEndpoint as Found, VpcEndpointType};
 use ecspipe_provision::resource::{Endpoint, EndpointType};
 use ecspipe_provision::{CloudError, Have, Key, Kind, Progress, Resource, Scope, Tags};
 
 use super::{Seen, Update, ec2_tags, of_app, retag_ec2, tag_specification, unsaid};
 use crate::classify::{OrMissing as _, Refine as _, Said as _, local};
-use crate::pace::{LATER, RELEASE};
+use crate::pace::MINUTES;
 use crate::{Account, all};
 
 pub(crate) async fn list(account: &Account, scope: &Scope) -> Result<Vec<Have>, CloudError> {
@@ -114,7 +112,7 @@ pub(crate) async fn create(
     let what = format!("the endpoint of {} to become available", want.service);
     account
         .pace
-        .until(progress, &what, LATER, Duration::from_secs(600), available)
+        .until(progress, &what, MINUTES, available)
         .await?;
     Ok(id)
 }
@@ -204,12 +202,6 @@ pub(crate) async fn delete(
     };
     account
         .pace
-        .until(
-            progress,
-            "the VPC endpoint to be gone",
-            LATER,
-            RELEASE,
-            gone,
-        )
+        .until(progress, "the VPC endpoint to be gone", MINUTES, gone)
         .await
 }

@@ -1,7 +1,6 @@
 //! Application load balancers with the attributes that are compared. Must not touch listeners.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use aws_sdk_elasticloadbalancingv2::types::{
     LoadBalancer as Found, LoadBalancerAttribute, LoadBalancerSchemeEnum, LoadBalancerStateEnum,
@@ -13,7 +12,7 @@ use ecspipe_provision::{CloudError, Have, Kind, Made, Progress, Resource, Scope,
 use super::{Seen, Update, unsaid};
 use crate::Account;
 use crate::classify::{OrMissing as _, Refine as _, Said as _, local};
-use crate::pace::{LATER, RELEASE};
+use crate::pace::{BALANCER, LATER, RELEASE};
 
 const DROP_INVALID: &str = "routing.http.drop_invalid_header_fields.enabled";
 const PROTECTION: &str = "deletion_protection.enabled";
@@ -247,8 +246,7 @@ async fn wait_active(account: &Account, arn: &str, progress: &Progress) -> Resul
         .until(
             progress,
             "the load balancer to become active",
-            LATER,
-            RELEASE,
+            BALANCER,
             active,
         )
         .await
@@ -367,12 +365,36 @@ pub(crate) async fn delete(
     };
     account
         .pace
+        .until(progress, "the load balancer to be gone", LATER, gone)
+        .await?;
+    released(account, &have.id, progress).await
+}
+
+/// Subnets, security group and internet gateway are held until the network interfaces of the balancer are gone. Looking
+/// for these is one call; trying each of the others again would be many.
+async fn released(account: &Account, arn: &str, progress: &Progress) -> Result<(), CloudError> {
+    // arn:aws:elasticloadbalancing:…:loadbalancer/app/NAME/ID
+    let Some((_, path)) = arn.split_once(":loadbalancer/") else {
+        return Ok(());
+    };
+    let of_balancer = vec![super::filter("description", &format!("ELB {path}"))];
+    let none_left = || async {
+        let call = account
+            .ec2
+            .describe_network_interfaces()
+            .set_filters(Some(of_balancer.clone()))
+            .send()
+            .await;
+        let answer = call.said("ec2", "DescribeNetworkInterfaces")?;
+        Ok(answer.network_interfaces().is_empty().then_some(()))
+    };
+    account
+        .pace
         .until(
             progress,
-            "the load balancer to be gone",
-            LATER,
-            Duration::from_secs(600),
-            gone,
+            "AWS to release the network interfaces of the load balancer",
+            RELEASE,
+            none_left,
         )
         .await
 }

@@ -32,7 +32,7 @@ use ecspipe_provision::{Change, CloudError, Have, Kind, Progress, Resource, Scop
 
 use crate::classify::{Refine as _, local};
 use crate::pace::RELEASE;
-use crate::{Account, Pace, pace::LATER};
+use crate::{Account, Pace};
 
 /// A resource as a listing finds it, before anybody asks whose it is.
 pub(crate) struct Seen {
@@ -220,7 +220,7 @@ where
         "ClusterContainsServicesException",
         "ClusterContainsTasksException",
     ];
-    let tried = pace.until(progress, what, LATER, RELEASE, || {
+    let tried = pace.until(progress, what, RELEASE, || {
         let call = delete();
         async move {
             match call.await {

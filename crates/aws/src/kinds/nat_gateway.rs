@@ -1,7 +1,5 @@
 //! NAT gateways. One that failed, or is being deleted, doesn't exist. Must not allocate addresses.
 
-use std::time::Duration;
-
 use aws_sdk_ec2::types::{Filter, NatGateway as Found, NatGatewayState, ResourceType};
 use ecspipe_provision::resource::NatGateway;
 use ecspipe_provision::{CloudError, Have, Key, Kind, Progress, Resource, Scope, Tags};
@@ -10,7 +8,7 @@ use super::{
     Seen, Update, ec2_tags, filter, of_app, of_tags, retag_ec2, tag_specification, unsaid,
 };
 use crate::classify::{OrMissing as _, Refine as _, Said as _, local};
-use crate::pace::{LATER, RELEASE};
+use crate::pace::MINUTES;
 use crate::{Account, all};
 
 pub(crate) async fn list(account: &Account, scope: &Scope) -> Result<Vec<Have>, CloudError> {
@@ -149,8 +147,7 @@ async fn wait_available(
         .until(
             progress,
             "the NAT gateway to become available",
-            LATER,
-            Duration::from_secs(600),
+            MINUTES,
             poll,
         )
         .await
@@ -184,6 +181,6 @@ async fn remove(account: &Account, id: &str, progress: &Progress) -> Result<(), 
     };
     account
         .pace
-        .until(progress, "the NAT gateway to be gone", LATER, RELEASE, gone)
+        .until(progress, "the NAT gateway to be gone", MINUTES, gone)
         .await
 }

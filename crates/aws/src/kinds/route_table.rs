@@ -40,12 +40,23 @@ fn seen(table: &Found) -> Seen {
         routes: table.routes().iter().filter_map(route).collect(),
         subnets: subnets.map(ToOwned::to_owned).collect(),
     };
-    Seen::new(
+    let seen = Seen::new(
         table.route_table_id().unwrap_or_default(),
         ec2_tags(table.tags()),
         resource,
-    )
+    );
+    let associations = table.associations().iter().filter_map(|association| {
+        let id = association.route_table_association_id()?;
+        association.subnet_id().map(|subnet| (subnet, id))
+    });
+    // Kept for the deletion, which needs their ids.
+    associations.fold(seen, |seen, (subnet, id)| {
+        seen.with_attribute(&format!("{ASSOCIATION}{subnet}"), id)
+    })
 }
+
+/// The attributes that hold the ids of a table's associations by subnet begin with this.
+const ASSOCIATION: &str = "association:";
 
 fn route(route: &FoundRoute) -> Option<Route> {
     let destination = route
@@ -244,16 +255,22 @@ async fn disassociate(
             .is_some_and(|subnet| !keep.contains(subnet))
         {
             let association = association.route_table_association_id().unwrap_or_default();
-            let call = account
-                .ec2
-                .disassociate_route_table()
-                .association_id(association)
-                .send()
-                .await;
-            call.said("ec2", "DisassociateRouteTable").or_missing()?;
+            cut(account, association).await?;
         }
     }
     Ok(())
+}
+
+async fn cut(account: &Account, association: &str) -> Result<(), CloudError> {
+    let call = account
+        .ec2
+        .disassociate_route_table()
+        .association_id(association)
+        .send()
+        .await;
+    call.said("ec2", "DisassociateRouteTable")
+        .or_missing()
+        .map(|_| ())
 }
 
 pub(crate) async fn update(
@@ -282,7 +299,10 @@ pub(crate) async fn delete(
     have: &Have,
     progress: &Progress,
 ) -> Result<(), CloudError> {
-    disassociate(account, &have.id, &BTreeSet::new()).await?;
+    let known = have.attributes.iter();
+    for (_, association) in known.filter(|(name, _)| name.starts_with(ASSOCIATION)) {
+        cut(account, association).await?;
+    }
     let call = || async {
         let call = account
             .ec2
@@ -290,7 +310,14 @@ pub(crate) async fn delete(
             .route_table_id(&have.id)
             .send()
             .await;
-        call.said("ec2", "DeleteRouteTable").map(|_| ())
+        match call.said("ec2", "DeleteRouteTable") {
+            // Associated with something since it was listed.
+            Err(error) if error.code == "DependencyViolation" => {
+                disassociate(account, &have.id, &BTreeSet::new()).await?;
+                Err(error)
+            }
+            done => done.map(|_| ()),
+        }
     };
     once_released(
         account.pace,

@@ -135,80 +135,90 @@ pub(crate) async fn create(
         .await?;
     // AWS gives a new group one rule: everything may go out.
     let given = BTreeSet::from([Rule::everything("0.0.0.0/0")]);
-    set_ingress(account, &id, &BTreeSet::new(), &want.ingress, progress).await?;
-    set_egress(account, &id, &given, &want.egress, progress).await?;
+    set_rules(
+        account,
+        &id,
+        Way::In,
+        &BTreeSet::new(),
+        &want.ingress,
+        progress,
+    )
+    .await?;
+    set_rules(account, &id, Way::Out, &given, &want.egress, progress).await?;
     Ok(id)
 }
 
-async fn set_ingress(
-    account: &Account,
-    id: &str,
-    have: &BTreeSet<Rule>,
-    want: &BTreeSet<Rule>,
-    progress: &Progress,
-) -> Result<(), CloudError> {
-    let add: Vec<IpPermission> = want.difference(have).map(permission).collect();
-    if !add.is_empty() {
-        let call = || async {
-            let call = account
-                .ec2
-                .authorize_security_group_ingress()
-                .group_id(id)
-                .set_ip_permissions(Some(add.clone()))
-                .send()
-                .await;
-            unless_there(call.said("ec2", "AuthorizeSecurityGroupIngress"))
-        };
-        account.pace.settled(progress, call).await?;
-    }
-    let remove: Vec<IpPermission> = have.difference(want).map(permission).collect();
-    if !remove.is_empty() {
-        let call = account
-            .ec2
-            .revoke_security_group_ingress()
-            .group_id(id)
-            .set_ip_permissions(Some(remove))
-            .send()
-            .await;
-        call.said("ec2", "RevokeSecurityGroupIngress")
-            .or_missing()?;
-    }
-    Ok(())
+/// Which way traffic goes.
+#[derive(Clone, Copy)]
+enum Way {
+    In,
+    Out,
 }
 
-async fn set_egress(
+/// New rules are added before old ones go, so that nobody is cut off between the two.
+async fn set_rules(
     account: &Account,
     id: &str,
+    way: Way,
     have: &BTreeSet<Rule>,
     want: &BTreeSet<Rule>,
     progress: &Progress,
 ) -> Result<(), CloudError> {
     let add: Vec<IpPermission> = want.difference(have).map(permission).collect();
     if !add.is_empty() {
-        let call = || async {
-            let call = account
-                .ec2
-                .authorize_security_group_egress()
-                .group_id(id)
-                .set_ip_permissions(Some(add.clone()))
-                .send()
-                .await;
-            unless_there(call.said("ec2", "AuthorizeSecurityGroupEgress"))
-        };
+        let call = || authorize(account, id, way, add.clone());
         account.pace.settled(progress, call).await?;
     }
     let remove: Vec<IpPermission> = have.difference(want).map(permission).collect();
-    if !remove.is_empty() {
-        let call = account
-            .ec2
-            .revoke_security_group_egress()
-            .group_id(id)
-            .set_ip_permissions(Some(remove))
-            .send()
-            .await;
-        call.said("ec2", "RevokeSecurityGroupEgress").or_missing()?;
+    if remove.is_empty() {
+        return Ok(());
     }
-    Ok(())
+    revoke(account, id, way, remove).await
+}
+
+async fn authorize(
+    account: &Account,
+    id: &str,
+    way: Way,
+    rules: Vec<IpPermission>,
+) -> Result<(), CloudError> {
+    let ec2 = &account.ec2;
+    let rules = Some(rules);
+    match way {
+        Way::In => {
+            let call = ec2.authorize_security_group_ingress().group_id(id);
+            let answer = call.set_ip_permissions(rules).send().await;
+            unless_there(answer.said("ec2", "AuthorizeSecurityGroupIngress"))
+        }
+        Way::Out => {
+            let call = ec2.authorize_security_group_egress().group_id(id);
+            let answer = call.set_ip_permissions(rules).send().await;
+            unless_there(answer.said("ec2", "AuthorizeSecurityGroupEgress"))
+        }
+    }
+}
+
+async fn revoke(
+    account: &Account,
+    id: &str,
+    way: Way,
+    rules: Vec<IpPermission>,
+) -> Result<(), CloudError> {
+    let ec2 = &account.ec2;
+    let rules = Some(rules);
+    let gone = match way {
+        Way::In => {
+            let call = ec2.revoke_security_group_ingress().group_id(id);
+            let answer = call.set_ip_permissions(rules).send().await;
+            answer.said("ec2", "RevokeSecurityGroupIngress").map(|_| ())
+        }
+        Way::Out => {
+            let call = ec2.revoke_security_group_egress().group_id(id);
+            let answer = call.set_ip_permissions(rules).send().await;
+            answer.said("ec2", "RevokeSecurityGroupEgress").map(|_| ())
+        }
+    };
+    gone.or_missing().map(|_| ())
 }
 
 fn unless_there<T>(result: Result<T, CloudError>) -> Result<(), CloudError> {
@@ -228,10 +238,26 @@ pub(crate) async fn update(
     };
     let id = &update.have.id;
     if update.touches(&["ingress"]) {
-        set_ingress(account, id, &have.ingress, &want.ingress, update.progress).await?;
+        set_rules(
+            account,
+            id,
+            Way::In,
+            &have.ingress,
+            &want.ingress,
+            update.progress,
+        )
+        .await?;
     }
     if update.touches(&["egress"]) {
-        set_egress(account, id, &have.egress, &want.egress, update.progress).await?;
+        set_rules(
+            account,
+            id,
+            Way::Out,
+            &have.egress,
+            &want.egress,
+            update.progress,
+        )
+        .await?;
     }
     retag_ec2(account, update).await
 }

@@ -1,8 +1,6 @@
 //! ECS services whose deployments belong to CodeDeploy. What a rollout keeps in the primary task set is read from there.
 //! Must not deploy.
 
-use std::time::Duration;
-
 use aws_sdk_ecs::types::{
     AssignPublicIp, AwsVpcConfiguration, DeploymentController, DeploymentControllerType,
     LaunchType, LoadBalancer, NetworkConfiguration, PropagateTags, Service as Found, ServiceField,
@@ -14,7 +12,7 @@ use super::cluster::{ecs_tags, retag};
 use super::{Seen, Update};
 use crate::Account;
 use crate::classify::{OrMissing as _, Said as _, local};
-use crate::pace::{LATER, RELEASE};
+use crate::pace::LATER;
 
 pub(crate) async fn list(account: &Account, scope: &Scope) -> Result<Vec<Have>, CloudError> {
     let mut found = Vec::new();
@@ -255,12 +253,6 @@ pub(crate) async fn delete(
     };
     account
         .pace
-        .until(
-            progress,
-            "the service's tasks to drain",
-            LATER,
-            RELEASE.max(Duration::from_secs(1200)),
-            gone,
-        )
+        .until(progress, "the service's tasks to drain", LATER, gone)
         .await
 }

@@ -9,7 +9,7 @@ use super::{
     unrepeated, unsaid,
 };
 use crate::classify::{OrMissing as _, Said as _};
-use crate::pace::{RELEASE, SOON};
+use crate::pace::SOON;
 use crate::{Account, all};
 
 pub(crate) async fn list(account: &Account, scope: &Scope) -> Result<Vec<Have>, CloudError> {
@@ -108,13 +108,7 @@ pub(crate) async fn create(
     };
     account
         .pace
-        .until(
-            progress,
-            "the VPC to become available",
-            SOON,
-            RELEASE,
-            available,
-        )
+        .until(progress, "the VPC to become available", SOON, available)
         .await?;
     // A new VPC has DNS support and no host names.
     if !want.dns_support {

@@ -55,6 +55,30 @@ fn json(command: &str) -> Option<&'static str> {
              With `--out`: `{\"written\": [PATH, …]}`. With `--resolved`: the spec. \
              `--stdout` and `--template` print the bytes as they are, whatever the format.",
         ),
+        "plan" => Some(
+            "`{\"summary\": {\"create\", \"update\", \"replace\", \"delete\", \"unchanged\"}, \"plan\": {\"app\", \"steps\", \"refusals\", \"unchanged\", \"deferred\", \"notes\"}}`; \
+             a step is `{\"id\", \"key\", \"action\", \"changes\", \"after\"}`, a change `{\"field\", \"have\", \"want\"}`.",
+        ),
+        "up" | "down" => Some(
+            "a line an event: `{\"event\": \"plan_made\" | \"step_started\" | \"step_progressed\" | \"step_finished\" | \"step_failed\" | \"step_skipped\" | \"cancelled\", …}`; \
+             the last line of a complete `up` is what `outputs` prints.",
+        ),
+        "outputs" => Some(
+            "one object; what doesn't exist is missing: `production_url`, `test_url`, `clone_url_http`, `clone_url_ssh`, `repository`, `cluster`, `service`, \
+             `deployment_application`, `deployment_group`, `pipeline`, `bundle_bucket`.",
+        ),
+        "deploy" | "watch" | "rollback" => Some(
+            "a line an event: `{\"event\": NAME, …}`; the last is `{\"event\": \"ended\", \"verdict\": {\"verdict\": \"succeeded\" | \"rolled_back\" | \"failed\" | \"stopped\" | \
+             \"superseded\" | \"cancelled\" | \"waiting_for_human\" | \"still_running\", …}}`. With `--detach`: `{\"id\": ID}` at the end.",
+        ),
+        "status" => Some(
+            "`{\"status\": {\"at\", \"service\", \"live\", \"listeners\", \"health\", \"in_flight\", \"executions\", \"deployments\", \"settings\"}, \"outputs\": {\"production_url\", \"test_url\"}}`.",
+        ),
+        "reroute" => Some("`{\"deployment\": ID, \"ended\": [\"ready\", \"termination\"]}`."),
+        "stop" => Some(
+            "`{\"deployment\": ID, \"then\": \"roll_back\" | \"leave\"}`, or `{\"execution\": ID}` before there is a deployment.",
+        ),
+        "logs" => Some("a line an event: `{\"id\", \"at\", \"stream\", \"message\"}`."),
         _ => None,
     }
 }

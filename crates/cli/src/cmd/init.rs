@@ -542,7 +542,9 @@ mod tests {
         let (_outer, folder) = folder("My Shop", Some("FROM httpd\nEXPOSE 8080\n"));
         let have = run(&folder, &["init"], |_| {}).await;
         assert_eq!((have.code, have.out.as_str()), (0, ""));
-        assert_data_eq!(have.err, str![[r#"
+        assert_data_eq!(
+            have.err,
+            str![[r#"
 wrote ecspipe.yaml and ecspipe.schema.json
   app         my-shop  (the folder's name)
   port        8080  (EXPOSE in the Dockerfile)
@@ -551,7 +553,8 @@ next:
   ecspipe up      make the account as the spec says; shows the plan and asks first
   ecspipe demo    play the whole way on a sandbox, without an AWS account
 
-"#]]);
+"#]]
+        );
         assert_data_eq!(
             fs::read_to_string(folder.join("ecspipe.yaml")).unwrap(),
             str![[r#"
@@ -652,11 +655,14 @@ deploy:
         fs::write(folder.join("ecspipe.yaml"), "mine\n").unwrap();
         let have = run(&folder, &["init"], |_| {}).await;
         assert_eq!(have.code, 4);
-        assert_data_eq!(have.err, str![[r#"
+        assert_data_eq!(
+            have.err,
+            str![[r#"
 error: ecspipe.yaml is there already; nothing was written
 hint: `ecspipe init --force` overwrites it
 
-"#]]);
+"#]]
+        );
         assert_eq!(
             fs::read_to_string(folder.join("ecspipe.yaml")).unwrap(),
             "mine\n"
@@ -704,7 +710,9 @@ hint: `ecspipe init --force` overwrites it
         })
         .await;
         assert_eq!((have.code, have.out.as_str()), (0, ""));
-        assert_data_eq!(have.err, str![[r#"
+        assert_data_eq!(
+            have.err,
+            str![[r#"
 wrote ecspipe.yaml and ecspipe.schema.json
   app         api  (the folder's name)
   port        80  (the last EXPOSE in the Dockerfile)
@@ -718,13 +726,16 @@ next:
   ecspipe up      make the account as the spec says; shows the plan and asks first
   ecspipe demo    play the whole way on a sandbox, without an AWS account
 
-"#]]);
+"#]]
+        );
         let text = fs::read_to_string(root.join("api/ecspipe.yaml")).unwrap();
         let set: Vec<&str> = text
             .lines()
             .filter(|line| !line.trim_start().starts_with('#') && !line.is_empty())
             .collect();
-        assert_data_eq!(set.join("\n"), str![[r#"
+        assert_data_eq!(
+            set.join("\n"),
+            str![[r#"
 version: 1
 app: api
 region: eu-west-1
@@ -737,7 +748,8 @@ build:                         # from the repository's root
   context: api
 deploy:
   approve: { within: 60m }       # a new version waits for `ecspipe reroute`; leave this out, and it goes on by itself
-"#]]);
+"#]]
+        );
     }
 
     #[tokio::test]
@@ -745,11 +757,14 @@ deploy:
         let (_outer, folder) = folder("web", None);
         let have = run(&folder, &["init"], |_| {}).await;
         assert_eq!(have.code, 2);
-        assert_data_eq!(have.err, str![[r#"
+        assert_data_eq!(
+            have.err,
+            str![[r#"
 error: there is nobody to ask: which port does the app listen on?
 hint: pass `--port PORT`, or `--yes` for 80, or run the command in a terminal
 
-"#]]);
+"#]]
+        );
         assert_eq!(fs::read_dir(&folder).unwrap().count(), 0);
 
         let script = |answers: &[&str]| {
@@ -765,22 +780,28 @@ hint: pass `--port PORT`, or `--yes` for 80, or run the command in a terminal
         })
         .await;
         assert_eq!(wrong.code, 2);
-        assert_data_eq!(wrong.err, str![[r#"
+        assert_data_eq!(
+            wrong.err,
+            str![[r#"
 ? which port does the app listen on? http
 error: `http` is not a port
 hint: from 1 to 65535
 
-"#]]);
+"#]]
+        );
 
         let asked = run(&folder, &["init", "--format", "json"], |world| {
             world.answers = script(&["3000"])
         })
         .await;
         assert_eq!(asked.code, 0);
-        assert_data_eq!(asked.out, str![[r#"
+        assert_data_eq!(
+            asked.out,
+            str![[r#"
 {"spec":"ecspipe.yaml","schema":"ecspipe.schema.json","app":"web","port":3000}
 
-"#]]);
+"#]]
+        );
 
         let guessed = run(
             &folder,
@@ -789,7 +810,9 @@ hint: from 1 to 65535
         )
         .await;
         assert_eq!(guessed.code, 0);
-        assert_data_eq!(guessed.err, str![[r#"
+        assert_data_eq!(
+            guessed.err,
+            str![[r#"
 wrote ecspipe.yaml and ecspipe.schema.json
   app         shop  (--app)
   port        80  (a guess)
@@ -803,7 +826,8 @@ next:
   ecspipe up      make the account as the spec says; shows the plan and asks first
   ecspipe demo    play the whole way on a sandbox, without an AWS account
 
-"#]]);
+"#]]
+        );
     }
 
     #[tokio::test]

@@ -113,11 +113,13 @@ fn incomplete(outcome: &Outcome) -> Failure {
                 .map(|hint| format!("  next: {hint}")),
         );
     }
-    let message = format!(
-        "not everything is done: {} steps failed, {} were not begun",
-        outcome.failed.len(),
-        outcome.skipped.len()
-    );
+    let message = match (outcome.failed.len(), outcome.skipped.len()) {
+        (0, skipped) => format!("stopped before the end: {skipped} steps were not begun"),
+        (failed, 0) => format!("not everything is done: {failed} steps failed"),
+        (failed, skipped) => {
+            format!("not everything is done: {failed} steps failed, {skipped} were not begun")
+        }
+    };
     Failure {
         exit,
         message,

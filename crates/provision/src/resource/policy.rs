@@ -6,113 +6,74 @@ use std::fmt;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value};
 
-/// An IAM, KMS or S3 policy in canonical form: a list of one is a single value, lists of texts are sorted without
-/// repeats, condition values are texts, keys are sorted. Statements keep their order. However it is made, it is canonical.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Policy(Value);
+/// A JSON text that AWS keeps, always in canonical form, however it is made.
+macro_rules! document {
+    ($(#[doc = $doc:literal])+ $name:ident, $canonical:ident) => {
+        $(#[doc = $doc])+
+        #[derive(Debug, Clone, PartialEq, Eq)]
+        pub struct $name(Value);
 
-impl Policy {
-    /// The canonical form of `document`.
-    pub fn new(document: Value) -> Self {
-        Self(canonical_policy(document))
-    }
+        impl $name {
+            /// The canonical form of `document`.
+            pub fn new(document: Value) -> Self {
+                Self($canonical(document))
+            }
 
-    /// Reads the JSON text that AWS keeps; an empty text is the empty policy (there is none).
-    pub fn parse(text: &str) -> Result<Self, serde_json::Error> {
-        if text.trim().is_empty() {
-            Ok(Self::none())
-        } else {
-            serde_json::from_str(text).map(Self::new)
+            /// Reads the JSON text that AWS keeps; an empty text stands for none.
+            pub fn parse(text: &str) -> Result<Self, serde_json::Error> {
+                if text.trim().is_empty() {
+                    Ok(Self::none())
+                } else {
+                    serde_json::from_str(text).map(Self::new)
+                }
+            }
+
+            /// What stands for one that isn't there.
+            pub fn none() -> Self {
+                Self(Value::Null)
+            }
+
+            /// Whether there is none.
+            pub fn is_none(&self) -> bool {
+                self.0.is_null()
+            }
+
+            /// The document.
+            pub fn document(&self) -> &Value {
+                &self.0
+            }
         }
-    }
 
-    /// What stands for a policy that isn't there.
-    pub fn none() -> Self {
-        Self(Value::Null)
-    }
-
-    /// Whether there is no policy.
-    pub fn is_none(&self) -> bool {
-        self.0.is_null()
-    }
-
-    /// The document.
-    pub fn document(&self) -> &Value {
-        &self.0
-    }
-}
-
-impl fmt::Display for Policy {
-    /// The JSON text, as AWS is given it.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.0)
-    }
-}
-
-impl Serialize for Policy {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        self.0.serialize(serializer)
-    }
-}
-
-impl<'de> Deserialize<'de> for Policy {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Value::deserialize(deserializer).map(Self::new)
-    }
-}
-
-/// Any other JSON text that AWS keeps (an event pattern, a lifecycle policy): keys sorted, lists in their order.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Document(Value);
-
-impl Document {
-    /// The canonical form of `document`.
-    pub fn new(document: Value) -> Self {
-        Self(sorted(document))
-    }
-
-    /// Reads the JSON text that AWS keeps; an empty text is the empty document (there is none).
-    pub fn parse(text: &str) -> Result<Self, serde_json::Error> {
-        if text.trim().is_empty() {
-            Ok(Self::none())
-        } else {
-            serde_json::from_str(text).map(Self::new)
+        impl fmt::Display for $name {
+            /// The JSON text, as AWS is given it.
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "{}", self.0)
+            }
         }
-    }
 
-    /// What stands for a document that isn't there.
-    pub fn none() -> Self {
-        Self(Value::Null)
-    }
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                self.0.serialize(serializer)
+            }
+        }
 
-    /// Whether there is no document.
-    pub fn is_none(&self) -> bool {
-        self.0.is_null()
-    }
-
-    /// The document.
-    pub fn value(&self) -> &Value {
-        &self.0
-    }
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                Value::deserialize(deserializer).map(Self::new)
+            }
+        }
+    };
 }
 
-impl fmt::Display for Document {
-    /// The JSON text, as AWS is given it.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.0)
-    }
+document! {
+    /// An IAM, KMS or S3 policy: a list of one is a single value, lists of texts are sorted without repeats, condition
+    /// values are texts, keys are sorted. Statements keep their order.
+    Policy, canonical_policy
 }
 
-impl Serialize for Document {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        self.0.serialize(serializer)
-    }
-}
-
-impl<'de> Deserialize<'de> for Document {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Value::deserialize(deserializer).map(Self::new)
-    }
+document! {
+    /// Any other JSON text (an event pattern, a lifecycle policy): keys sorted, lists in their order.
+    Document, sorted
 }
 
 fn canonical_policy(document: Value) -> Value {

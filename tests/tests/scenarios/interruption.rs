@@ -1,0 +1,56 @@
+//! Ctrl-C, in the middle. What was begun is finished or can be: the next run goes on.
+
+use super::failure::until;
+use super::stage::{Stage, TUTORIAL};
+
+#[tokio::test(start_paused = true)]
+async fn up_stops_in_good_order_and_goes_on_when_run_again() {
+    let stage = Stage::new(TUTORIAL);
+    let surroundings = stage.surroundings();
+    // The clock stands while the other side waits, so this is in the middle of the network's making.
+    let (ran, ()) = tokio::join!(surroundings.run("up --yes"), async {
+        until(&surroundings, "✓ vpc/main").await;
+        surroundings.world.cancel().cancel();
+    });
+    let ran = ran.exits(5).says(&["stopping: ", "Ctrl-C again stops at once", "skipped, the run was stopped", "hint: run the command again"]);
+    assert_eq!(ran.out, "");
+    assert!(!ran.err.contains("✗"), "{}", ran.err);
+    let begun = ran.err.lines().filter(|line| line.starts_with("  ✓")).count();
+    assert!((1..42).contains(&begun), "{begun}");
+
+    let ran = stage.run("up --yes").await.exits(0);
+    assert!(ran.err.contains(&format!("{} to create", 42 - begun)), "{begun} were done; {}", ran.err);
+    stage.run("plan --exit-code").await.exits(0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn down_stops_in_good_order_and_goes_on_when_run_again() {
+    let stage = Stage::new(TUTORIAL);
+    let before = stage.things();
+    stage.run("up --yes").await.exits(0);
+    let surroundings = stage.surroundings();
+    let (ran, ()) = tokio::join!(surroundings.run("down --yes --delete-source"), async {
+        until(&surroundings, "deleted (").await;
+        surroundings.world.cancel().cancel();
+    });
+    ran.exits(5).says(&["hint: run the command again"]);
+    assert_ne!(stage.things(), before);
+    stage.run("down --yes --delete-source").await.exits(0);
+    assert_eq!(stage.things(), before);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_leaves_a_rollout_can_come_back() {
+    let stage = Stage::new(TUTORIAL);
+    stage.run("up --yes").await.exits(0);
+    let surroundings = stage.surroundings();
+    let (ran, ()) = tokio::join!(surroundings.run("deploy --image nginx:1.27"), async {
+        until(&surroundings, "deployment d-").await;
+        surroundings.world.cancel().cancel();
+    });
+    ran.exits(9).says(&["left; the rollout goes on. Follow it again with `ecspipe watch`"]);
+    stage.run("watch --until ready").await.exits(8);
+    stage.run("reroute --finish").await.exits(0);
+    stage.run("watch").await.exits(0);
+    assert!(stage.page(80).starts_with("200 This is nginx:1.27"), "{}", stage.page(80));
+}

@@ -1,0 +1,18 @@
+//! The command line as a user meets it, on a sandbox account: whole runs through `ecspipe::run`, with what they print and the
+//! code they exit with. Time is tokio's paused clock with the in-process connector, or, where sockets are the point, a
+//! served sandbox at high speed. Nothing here sleeps.
+
+#![allow(clippy::unwrap_used)]
+
+mod demo;
+mod failure;
+mod interruption;
+mod load;
+#[allow(dead_code)]
+#[path = "../provision/place.rs"]
+mod place;
+mod redact;
+mod restart;
+mod rollouts;
+mod stage;
+mod tutorial;
