@@ -23,6 +23,9 @@ CHOSEN = {
     "AvailableIpAddressCount",
     "CanonicalHostedZoneId",
     "DNSName",
+    "DestinationPrefixListId",
+    "DnsName",
+    "HostedZoneId",
     "NetworkInterfaceId",
     "NetworkInterfaceIds",
     "PrivateIp",
@@ -108,6 +111,8 @@ class Account:
             ("describe_vpc_endpoints", "VpcEndpoints", "VpcEndpointId"),
         ):
             for item in getattr(ec2, operation)(Filters=mine)[list_name]:
+                if "PolicyDocument" in item:
+                    item["PolicyDocument"] = json.loads(item["PolicyDocument"])
                 key = self.keep(item.pop("Tags", []), item, item[id_name])
                 if key and operation == "describe_vpcs":
                     self.found[key]["attributes"] = {

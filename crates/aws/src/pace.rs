@@ -67,8 +67,11 @@ impl Pace {
         F: Future<Output = Result<Option<T>, CloudError>>,
     {
         let mut waited = Duration::ZERO;
+        let mut asked = wait.asked;
         loop {
-            if let Some(found) = poll().await? {
+            if !std::mem::take(&mut asked)
+                && let Some(found) = poll().await?
+            {
                 return Ok(found);
             }
             if waited >= wait.within {
@@ -157,6 +160,8 @@ pub struct Wait {
     first: Duration,
     every: Duration,
     within: Duration,
+    /// Whether the look at once is left out.
+    asked: bool,
 }
 
 /// What changes within seconds.
@@ -176,6 +181,15 @@ impl Wait {
             first: Duration::from_secs(first),
             every: Duration::from_secs(every),
             within: Duration::from_secs(within),
+            asked: false,
+        }
+    }
+
+    /// The same after an answer that has told the state already.
+    pub(crate) const fn asked(self) -> Self {
+        Self {
+            asked: true,
+            ..self
         }
     }
 }

@@ -659,10 +659,12 @@ async fn continue_deployment(
         .codedeploy
         .continue_deployment()
         .deployment_id(id)
-        .deployment_wait_type(wait)
-        .send()
-        .await;
-    call.said("codedeploy", "ContinueDeployment").map(|_| ())
+        .deployment_wait_type(wait);
+    // Repeated after a lost answer it would be refused: the caller looks what became of it instead.
+    unrepeated!(aws_sdk_codedeploy, call)
+        .await
+        .said("codedeploy", "ContinueDeployment")
+        .map(|_| ())
 }
 
 async fn stop_deployment(account: &Account, id: &str, then: AfterStop) -> Result<(), CloudError> {
@@ -671,10 +673,11 @@ async fn stop_deployment(account: &Account, id: &str, then: AfterStop) -> Result
         .codedeploy
         .stop_deployment()
         .deployment_id(id)
-        .auto_rollback_enabled(roll_back)
-        .send()
-        .await;
-    call.said("codedeploy", "StopDeployment").map(|_| ())
+        .auto_rollback_enabled(roll_back);
+    unrepeated!(aws_sdk_codedeploy, call)
+        .await
+        .said("codedeploy", "StopDeployment")
+        .map(|_| ())
 }
 
 async fn settings(account: &Account, target: &Target) -> Result<GroupSettings, CloudError> {
@@ -897,7 +900,13 @@ async fn health(
             .count();
         let total = states
             .iter()
-            .filter(|state| ***state != TargetHealthStateEnum::Draining)
+            .filter(|state| {
+                ![
+                    TargetHealthStateEnum::Draining,
+                    TargetHealthStateEnum::Unused,
+                ]
+                .contains(state)
+            })
             .count();
         let name = group.target_group_name().unwrap_or_default().to_owned();
         Ok::<_, CloudError>((

@@ -31,7 +31,8 @@ pub async fn run(args: impl IntoIterator<Item = OsString>, world: &World) -> u8 
         Err(error) => return usage(&error, world),
     };
     world.start_log(args.global.verbose);
-    match cmd::exec(&args, world).await {
+    // A command's future is large: on the heap it spares the stack of whoever runs several.
+    match Box::pin(cmd::exec(&args, world)).await {
         Ok(exit) => exit.code(),
         Err(failure) => {
             report::failure(world, &args.global, &failure);

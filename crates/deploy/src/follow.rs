@@ -163,8 +163,12 @@ pub async fn resolve(
         .into_iter()
         .next();
     Ok(match (executions.first(), newest_deployment) {
-        // A deployment that is newer than the newest execution is its own, or was made without the pipeline.
-        (Some(execution), Some(deployment)) if deployment.created > execution.started => {
+        // A deployment that ended after the newest execution is its own, or was made without the pipeline. What ended counts,
+        // not what began: an execution that a change started beside a deployment may fail long before that ends.
+        (Some(execution), Some(deployment))
+            if deployment.completed.or(deployment.created)
+                > execution.updated.or(execution.started) =>
+        {
             let known = rollouts.execution(target, &execution.id).await?;
             let own =
                 known.is_some_and(|execution| execution.deployment_id() == Some(&deployment.id));

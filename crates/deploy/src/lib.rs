@@ -44,7 +44,9 @@ pub use follow::{FollowOptions, Id, OnEvent, Poll, WaitUntil, follow, follow_log
 pub use jiff::Timestamp;
 pub use rollouts::*;
 pub use snapshot::*;
-pub use start::{BundlePut, Start, StartOptions, Started, StartedImage, start, start_image};
+pub use start::{
+    BundlePut, Start, StartOptions, Started, StartedImage, put_bundle, start, start_image,
+};
 pub use status::{InFlight, Live, Status, status};
 
 #[cfg(test)]

@@ -448,6 +448,6 @@ pub struct Route {
 pub struct Health {
     /// Those that answer the health check.
     pub healthy: u32,
-    /// All of them, draining ones aside.
+    /// All of them, aside from those that drain and those of a group that no listener forwards to, which AWS doesn't check.
     pub total: u32,
 }

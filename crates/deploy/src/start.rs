@@ -277,7 +277,8 @@ pub(crate) async fn refuse_in_flight(
     }
 }
 
-async fn put_bundle(
+/// Puts the bundle if its content is new. Safe against a lost answer: a second version is never put for the same content.
+pub async fn put_bundle(
     rollouts: &dyn Rollouts,
     target: &Target,
     bundle: &Bundle,

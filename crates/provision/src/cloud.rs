@@ -23,7 +23,7 @@ pub const NAME_TAG: &str = "Name";
 ///
 /// Contract of an implementation:
 /// - *Complete means usable.* `create` and `update` come back when others can build on the result (a NAT gateway is
-///   available, a role can be assumed, a service has been accepted); while they wait they say for what through
+///   available, a service has been accepted); what only has to spread, like a role, is waited for by whoever uses it. While they wait they say for what through
 ///   [`Progress`]. `delete` comes back when what the resource itself needed can be deleted.
 /// - *Tags in the call that creates*, so that a resource whose creation was interrupted is found again.
 /// - *Safe against a lost answer.* `create` may be called for a resource that exists already because nobody heard

@@ -22,7 +22,11 @@ pub const EPOCH: Millis = 1_767_225_600_000;
 impl Clock {
     /// A clock that shows `start` now (or [`EPOCH`], if that is later) and runs `speed` times as fast as tokio's.
     pub fn new(speed: f64, start: Millis) -> Self {
-        Self { origin: Instant::now(), start: start.max(EPOCH), speed: speed.max(0.001) }
+        Self {
+            origin: Instant::now(),
+            start: start.max(EPOCH),
+            speed: speed.max(0.001),
+        }
     }
 
     /// The present in sandbox time.
@@ -44,7 +48,9 @@ impl Clock {
 
 /// `2026-01-01T00:00:00.000Z`.
 pub fn iso(at: Millis) -> String {
-    jiff::Timestamp::from_millisecond(at).map(|t| format!("{t:.3}")).unwrap_or_default()
+    jiff::Timestamp::from_millisecond(at)
+        .map(|t| format!("{t:.3}"))
+        .unwrap_or_default()
 }
 
 /// Seconds since 1970 with fractions, as the JSON protocols write a time.

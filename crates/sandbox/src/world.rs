@@ -9,7 +9,10 @@ use sha2::{Digest, Sha256};
 
 use crate::Error;
 use crate::clock::{EPOCH, Millis};
-use crate::services::{codebuild, codecommit, codedeploy, codepipeline, ec2, ecr, ecs, elbv2, events, iam, kms, logs, s3};
+use crate::services::{
+    codebuild, codecommit, codedeploy, codepipeline, ec2, ecr, ecs, elbv2, events, iam, kms, logs,
+    s3,
+};
 
 /// Tags of a resource.
 pub type Tags = BTreeMap<String, String>;
@@ -103,13 +106,22 @@ impl World {
     }
 
     fn next_due(&self, now: Millis) -> Option<usize> {
-        let due = self.timers.iter().enumerate().filter(|(_, timer)| timer.at <= now);
-        due.min_by_key(|(index, timer)| (timer.at, *index)).map(|(index, _)| index)
+        let due = self
+            .timers
+            .iter()
+            .enumerate()
+            .filter(|(_, timer)| timer.at <= now);
+        due.min_by_key(|(index, timer)| (timer.at, *index))
+            .map(|(index, _)| index)
     }
 
     /// Wakes something up at `at` (not before the present). The same wake-up at the same time is kept once.
     pub fn wake_at(&mut self, at: Millis, region: &str, wake: Wake) {
-        let timer = Timer { at: at.max(self.now), region: region.to_owned(), wake };
+        let timer = Timer {
+            at: at.max(self.now),
+            region: region.to_owned(),
+            wake,
+        };
         if !self.timers.contains(&timer) {
             self.timers.push(timer);
         }
@@ -131,7 +143,10 @@ impl World {
         match service {
             "s3" => format!("arn:{partition}:s3:::{resource}"),
             "iam" => format!("arn:{partition}:iam::{}:{resource}", self.account),
-            _ => format!("arn:{partition}:{service}:{region}:{}:{resource}", self.account),
+            _ => format!(
+                "arn:{partition}:{service}:{region}:{}:{resource}",
+                self.account
+            ),
         }
     }
 
@@ -143,7 +158,14 @@ impl World {
     /// A UUID-like id.
     pub fn uuid(&mut self) -> String {
         let hex = self.hex(32);
-        format!("{}-{}-4{}-8{}-{}", &hex[..8], &hex[8..12], &hex[13..16], &hex[17..20], &hex[20..])
+        format!(
+            "{}-{}-4{}-8{}-{}",
+            &hex[..8],
+            &hex[8..12],
+            &hex[13..16],
+            &hex[17..20],
+            &hex[20..]
+        )
     }
 
     /// `length` (at most 64) hex digits that no other call gets.
@@ -173,13 +195,19 @@ pub fn load(folder: &Path) -> Result<World, Error> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(World::default()),
         Err(source) => return Err(Error::Data { path, source }),
     };
-    serde_json::from_str(&text).map_err(|error| Error::State { path, message: error.to_string() })
+    serde_json::from_str(&text).map_err(|error| Error::State {
+        path,
+        message: error.to_string(),
+    })
 }
 
 /// Writes the state into `folder`: first beside the old one, then in its place, so that a crash loses neither.
 pub fn save(world: &World, folder: &Path) -> Result<(), Error> {
     let path = folder.join(FILE);
-    let fail = |source| Error::Data { path: path.clone(), source };
+    let fail = |source| Error::Data {
+        path: path.clone(),
+        source,
+    };
     std::fs::create_dir_all(folder).map_err(fail)?;
     let text = serde_json::to_vec(world).map_err(|error| fail(error.into()))?;
     let mut file = tempfile::NamedTempFile::new_in(folder).map_err(fail)?;

@@ -6,7 +6,11 @@ use ecspipe_sandbox::Sandbox;
 
 use super::place::{Place, TUTORIAL, sandbox, spec, without_latency};
 
-/// The calls since the last count.
+/// The calls since the last count, shown by operation for whoever looks why they are too many.
+#[allow(
+    clippy::print_stdout,
+    reason = "the harness shows it with a failure, or with --nocapture"
+)]
 fn count(place: &Place, what: &str) -> u64 {
     let counts: BTreeMap<(String, String), u64> = place.sandbox.counts();
     place.sandbox.reset_counts();

@@ -90,7 +90,8 @@ async fn nothing_is_made_twice_when_an_answer_is_lost() {
                 .sandbox
                 .faults()
                 .add(rule(operation, 0, 1, Strike::LoseAnswer));
-            converge(&place).await;
+            place.up().await;
+            place.assert_settled().await;
             let struck = place
                 .sandbox
                 .faults()

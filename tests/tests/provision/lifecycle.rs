@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use ecspipe_provision::Kind;
 
-use super::place::{PRIVATE, Place, SHORTEST, TUTORIAL};
+use super::place::{PRIVATE, Place, SHORTEST, TUTORIAL, sandbox, spec};
 
 /// Up, nothing to do, down with the source kept, up again, down without anything kept.
 async fn live(text: &str) {
@@ -62,4 +62,30 @@ async fn every_kind_is_made_and_listed() {
     for kind in Kind::ALL {
         assert!(kinds.contains(&kind), "{kind:?}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_region_and_partition_will_do() {
+    for region in ["us-east-1", "ap-southeast-2", "cn-north-1", "us-gov-west-1"] {
+        let sandbox = sandbox();
+        let place = Place::in_region(&sandbox, spec(SHORTEST), region).await;
+        let before = place.things();
+        place.up().await;
+        place.assert_settled().await;
+        place.down(true).await;
+        let left: Vec<String> = place.things().difference(&before).cloned().collect();
+        assert_eq!(left, Vec::<String>::new(), "{region}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_same_app_can_live_in_two_regions() {
+    let sandbox = sandbox();
+    let here = Place::in_region(&sandbox, spec(SHORTEST), "eu-central-1").await;
+    let there = Place::in_region(&sandbox, spec(SHORTEST), "us-east-1").await;
+    tokio::join!(here.up(), there.up());
+    here.assert_settled().await;
+    there.assert_settled().await;
+    here.down(true).await;
+    there.assert_settled().await;
 }

@@ -63,9 +63,14 @@ impl Place {
 
     /// `spec` in an account that may hold other things.
     pub(crate) async fn within(sandbox: &Sandbox, spec: Spec) -> Self {
+        Self::in_region(sandbox, spec, REGION).await
+    }
+
+    /// The same in any region.
+    pub(crate) async fn in_region(sandbox: &Sandbox, spec: Spec, region: &str) -> Self {
         let now = jiff::Timestamp::from_millisecond(sandbox.clock().now()).unwrap();
         let account = Account::connect(Connect {
-            region: Some(REGION.to_owned()),
+            region: Some(region.to_owned()),
             endpoint: Some("http://sandbox.localhost".to_owned()),
             http_client: Some(sandbox.http_client()),
             emulator: true,

@@ -8,7 +8,7 @@ use super::Finding;
 const LONG_FILE: usize = 1200;
 
 /// Folders of the machine that somebody worked on; no file of the repository may depend on one.
-const MACHINE_PATHS: [&str; 4] = ["/root/", "/home/", "/work/", "/tmp/"];
+const MACHINE_FOLDERS: [&str; 4] = ["root", "home", "work", "tmp"];
 
 /// Crates that may print and end the process.
 const PROGRAMS: [&str; 2] = ["crates/cli/", "xtask/"];
@@ -144,19 +144,23 @@ fn machine_paths(path: &str, text: &str) -> Vec<Finding> {
     {
         return Vec::new();
     }
-    MACHINE_PATHS
+    MACHINE_FOLDERS
         .iter()
-        .flat_map(|folder| {
-            text.lines()
+        .flat_map(|name| {
+            let folder = format!("/{name}/");
+            let lines: Vec<usize> = text
+                .lines()
                 .enumerate()
-                .filter(|(_, line)| names_folder(line, folder))
-                .map(move |(index, _)| {
-                    Finding::new(
-                        path,
-                        index + 1,
-                        format!("names `{folder}`, a folder of one machine"),
-                    )
-                })
+                .filter(|(_, line)| names_folder(line, &folder))
+                .map(|(index, _)| index)
+                .collect();
+            lines.into_iter().map(move |index| {
+                Finding::new(
+                    path,
+                    index + 1,
+                    format!("names `{folder}`, a folder of one machine"),
+                )
+            })
         })
         .collect()
 }

@@ -201,7 +201,10 @@ pub(crate) async fn create(
         .load_balancer_arn()
         .ok_or_else(|| unsaid("elasticloadbalancing", "CreateLoadBalancer", "ARN"))?;
     set_attributes(account, arn, want).await?;
-    wait_active(account, arn, progress).await?;
+    let state = balancer.state().and_then(|state| state.code());
+    if state != Some(&LoadBalancerStateEnum::Active) {
+        wait_active(account, arn, progress).await?;
+    }
     let dns_name = balancer.dns_name().unwrap_or_default().to_owned();
     Ok(Made {
         id: arn.to_owned(),
@@ -246,7 +249,7 @@ async fn wait_active(account: &Account, arn: &str, progress: &Progress) -> Resul
         .until(
             progress,
             "the load balancer to become active",
-            BALANCER,
+            BALANCER.asked(),
             active,
         )
         .await

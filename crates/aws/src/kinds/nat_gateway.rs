@@ -64,8 +64,11 @@ pub(crate) async fn create(
     tags: &Tags,
     progress: &Progress,
 ) -> Result<String, CloudError> {
-    remove_failed(account, tags, progress).await?;
-    let token = Resource::from(want.clone()).request_token(tags.app(), key);
+    let mut token = Resource::from(want.clone()).request_token(tags.app(), key);
+    if let Some(failed) = remove_failed(account, tags, progress).await? {
+        // The token of the gateway that failed would only bring that one back.
+        token = format!("{token:.40}-{failed}");
+    }
     let make = || async {
         let call = account
             .ec2
@@ -79,31 +82,30 @@ pub(crate) async fn create(
         call.said("ec2", "CreateNatGateway")
     };
     let made = account.pace.settled(progress, make).await?;
-    let id = made
-        .nat_gateway()
-        .and_then(|gateway| gateway.nat_gateway_id());
+    let gateway = made.nat_gateway();
+    let id = gateway.and_then(|gateway| gateway.nat_gateway_id());
     let id = id.ok_or_else(|| unsaid("ec2", "CreateNatGateway", "id"))?;
-    wait_available(account, id, progress).await?;
+    if gateway.and_then(Found::state) != Some(&NatGatewayState::Available) {
+        wait_available(account, id, progress).await?;
+    }
     Ok(id.to_owned())
 }
 
-/// One that ended `failed` keeps its address: it goes first.
+/// One that ended `failed` keeps its address: it goes first. The id of the last one.
 async fn remove_failed(
     account: &Account,
     tags: &Tags,
     progress: &Progress,
-) -> Result<(), CloudError> {
+) -> Result<Option<String>, CloudError> {
     let mut filters = of_tags(tags);
     filters.push(filter("state", "failed"));
+    let mut removed = None;
     for gateway in fetch(account, filters).await? {
-        remove(
-            account,
-            gateway.nat_gateway_id().unwrap_or_default(),
-            progress,
-        )
-        .await?;
+        let id = gateway.nat_gateway_id().unwrap_or_default();
+        remove(account, id, progress).await?;
+        removed = Some(id.to_owned());
     }
-    Ok(())
+    Ok(removed)
 }
 
 async fn state(account: &Account, id: &str) -> Result<Option<Found>, CloudError> {
@@ -147,7 +149,7 @@ async fn wait_available(
         .until(
             progress,
             "the NAT gateway to become available",
-            MINUTES,
+            MINUTES.asked(),
             poll,
         )
         .await

@@ -19,6 +19,11 @@ pub(crate) async fn exec(global: &Global, args: &Down, world: &World) -> Result<
         delete_source: args.delete_source,
     };
     let plan = ecspipe_provision::plan(&graph, &inventory, &options);
+    if plan.steps.is_empty() && plan.refusals.is_empty() && plan.notes.is_empty() {
+        let (app, title) = (place.spec.app.as_str(), place.title());
+        world.err(format!("there is nothing of {app} {title}"));
+        return Ok(Exit::Done);
+    }
     report::provision::plan(&world.talking(), &global.human(), &plan, &place.title());
     if !plan.refusals.is_empty() {
         return Err(ecspipe_provision::Error::Refused(plan.refusals).into());

@@ -21,7 +21,9 @@ mod watch;
 
 use std::collections::BTreeMap;
 
-use ecspipe_deploy::{FollowOptions, Id};
+use ecspipe_deploy::{
+    FollowOptions, Id, LogEvent, LogQuery, Rollouts as _, StepStatus, Target, Timestamp, Verdict,
+};
 use ecspipe_provision::{ApplyOptions, CloudErrorKind, Key, Made, Outcome, Plan};
 
 use crate::args::{Args, Command, Global};
@@ -115,9 +117,9 @@ fn incomplete(outcome: &Outcome) -> Failure {
     }
     let message = match (outcome.failed.len(), outcome.skipped.len()) {
         (0, skipped) => format!("stopped before the end: {skipped} steps were not begun"),
-        (failed, 0) => format!("not everything is done: {failed} steps failed"),
+        (1, skipped) => format!("not everything is done: 1 step failed, {skipped} not begun"),
         (failed, skipped) => {
-            format!("not everything is done: {failed} steps failed, {skipped} were not begun")
+            format!("not everything is done: {failed} steps failed, {skipped} not begun")
         }
     };
     Failure {
@@ -142,6 +144,9 @@ async fn follow(
     tokio::select! {
         verdict = followed => {
             let verdict = verdict.map_err(report::rollout::lost)?;
+            if matches!(verdict, Verdict::Failed { .. }) {
+                shown.build_log(&failed_build(place, id).await);
+            }
             shown.verdict(&verdict);
             Ok(Exit::of_verdict(&verdict))
         }
@@ -150,4 +155,44 @@ async fn follow(
             Ok(Exit::Running)
         }
     }
+}
+
+/// How many of a failed build's last lines are shown.
+const BUILD_LINES: usize = 20;
+
+/// What the build said last, where it is a build that failed: AWS's own words are only that it did. Nothing where that
+/// can't be read: the failure itself is told all the same.
+async fn failed_build(place: &Place, id: &Id) -> Vec<LogEvent> {
+    let Some(build) = failed_build_id(place, id).await else {
+        return Vec::new();
+    };
+    let target = Target {
+        log_group: place.names().build_log_group(),
+        ..place.target()
+    };
+    let query = LogQuery {
+        since: build.1,
+        ..LogQuery::default()
+    };
+    let mut lines = ecspipe_deploy::logs(&place.account, &target, &query)
+        .await
+        .unwrap_or_default();
+    lines.retain(|line| line.stream.ends_with(&build.0));
+    lines.split_off(lines.len().saturating_sub(BUILD_LINES))
+}
+
+/// The last part of the build's id, which ends its log stream's name, and when it began.
+async fn failed_build_id(place: &Place, id: &Id) -> Option<(String, Option<Timestamp>)> {
+    let target = place.target();
+    let resolved = ecspipe_deploy::resolve(&place.account, &target, id).await;
+    let Ok(Some(Id::Execution(execution))) = resolved else {
+        return None;
+    };
+    let execution = place.account.execution(&target, &execution).await.ok()??;
+    let mut actions = execution.stages.into_iter().flat_map(|stage| stage.actions);
+    let failed = actions.find(|action| {
+        action.status == Some(StepStatus::Failed) && action.provider.as_deref() == Some("CodeBuild")
+    })?;
+    let build = failed.external_id?.rsplit(':').next()?.to_owned();
+    Some((build, failed.started))
 }

@@ -10,11 +10,7 @@ pub(crate) async fn exec(global: &Global, world: &World) -> Result<Exit, Failure
     let place = Place::open(global, world).await?;
     let (_, inventory) = place.look().await?;
     if inventory.owned.is_empty() {
-        let message = format!(
-            "there is nothing of {} in {}",
-            place.spec.app,
-            place.title()
-        );
+        let message = format!("there is nothing of {} {}", place.spec.app, place.title());
         return Err(Failure::new(Exit::Refused, message).hint("make it with `ecspipe up`"));
     }
     let outputs = place

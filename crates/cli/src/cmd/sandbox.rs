@@ -69,9 +69,16 @@ pub(super) fn failure(error: ecspipe_sandbox::Error) -> Failure {
             "name another folder with `--data`, or remove this one to begin with an empty account"
                 .to_owned(),
         ),
-        _ => None,
+        ecspipe_sandbox::Error::Data { .. } => {
+            Some("name a folder that you may write with `--data`".to_owned())
+        }
+        ecspipe_sandbox::Error::Git { .. } => None,
     };
-    let mut failure = Failure::new(Exit::Failed, error.to_string());
+    let exit = match &error {
+        ecspipe_sandbox::Error::Git { .. } => Exit::Failed,
+        _ => Exit::Usage,
+    };
+    let mut failure = Failure::new(exit, error.to_string());
     failure.hint = hint;
     failure
 }

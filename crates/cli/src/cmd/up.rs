@@ -60,9 +60,14 @@ async fn put_first_bundle(place: &Place) -> Result<bool, Failure> {
         .map(|artifact| (artifact.name, artifact.contents.into_bytes()))
         .collect();
     let bundle = Bundle::new(&files)?;
-    place
-        .account
-        .put_bundle(&target, &bundle.bytes, &bundle.sha256)
-        .await?;
+    ecspipe_deploy::put_bundle(&place.account, &target, &bundle, &mut |_| ())
+        .await
+        .map_err(|error| {
+            let mut failure = Failure::from(error);
+            if failure.exit == Exit::Failed {
+                failure.exit = Exit::Incomplete;
+            }
+            failure
+        })?;
     Ok(true)
 }

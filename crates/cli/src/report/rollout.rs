@@ -1,8 +1,8 @@
 //! Rollouts as they go: one line an event, or a JSON line. Must not judge how a rollout stands.
 
 use ecspipe_deploy::{
-    DeployError, Event, Label, LifecycleStatus, Listener, Part, Route, StartedBy, StepStatus,
-    Timestamp, Verdict, Wait,
+    DeployError, Event, Health, Label, LifecycleStatus, Listener, LogEvent, Part, Route, StartedBy,
+    StepStatus, Timestamp, Verdict, Wait,
 };
 
 use crate::args::{Format, Global};
@@ -65,7 +65,7 @@ impl<'a> Follow<'a> {
             Event::ExecutionFound { execution, trigger } => {
                 let by = trigger
                     .as_ref()
-                    .map(|trigger| format!(", started by {}", trigger.kind))
+                    .map(|trigger| format!(", {}", started_by(trigger)))
                     .unwrap_or_default();
                 format!(
                     "following pipeline execution {}{by}",
@@ -200,10 +200,7 @@ impl<'a> Follow<'a> {
             Event::HealthChanged {
                 target_group,
                 health,
-            } => format!(
-                "    {target_group}: {} of {} healthy",
-                health.healthy, health.total
-            ),
+            } => format!("    {target_group}: {}", targets_health(health)),
             Event::TrafficRouted {
                 listener,
                 routes,
@@ -251,6 +248,21 @@ impl<'a> Follow<'a> {
         }
     }
 
+    /// The last lines of a build that failed.
+    pub(crate) fn build_log(&self, lines: &[LogEvent]) {
+        if self.json || lines.is_empty() {
+            return;
+        }
+        self.world.err("the build said last:");
+        for line in lines {
+            self.world.err(format!(
+                "  {} {}",
+                self.style.dim("|"),
+                line.message.trim_end()
+            ));
+        }
+    }
+
     /// The end of the following: one line that says how it stands, and the next step.
     pub(crate) fn verdict(&self, verdict: &Verdict) {
         if self.json {
@@ -291,7 +303,9 @@ impl<'a> Follow<'a> {
 /// What a rollout waits for; `None` where an event before said it.
 pub(crate) fn waiting(wait: &Wait) -> Option<String> {
     Some(match wait {
-        Wait::Pipeline => "waiting for the pipeline's next stage".to_owned(),
+        Wait::Pipeline => {
+            "waiting for the pipeline's next stage, which an earlier run may hold".to_owned()
+        }
         Wait::Action { .. }
         | Wait::LifecycleEvent { .. }
         | Wait::DeploymentStart { .. }
@@ -306,6 +320,14 @@ pub(crate) fn waiting(wait: &Wait) -> Option<String> {
         Wait::Rollback { .. } => "rolling back".to_owned(),
         Wait::Status { status } => format!("waiting: AWS says {status}"),
     })
+}
+
+/// How many targets answer. A group that no listener forwards to has none: AWS doesn't check them.
+pub(crate) fn targets_health(health: &Health) -> String {
+    match health.total {
+        0 => "not in use".to_owned(),
+        total => format!("{} of {total} healthy", health.healthy),
+    }
 }
 
 /// `web-green 100 %`, or both with their shares.
@@ -332,6 +354,18 @@ fn started(by: StartedBy) -> &'static str {
         StartedBy::Push => "started by the change",
         StartedBy::Request => "started",
         StartedBy::Earlier => "is running already with the same files",
+    }
+}
+
+/// Who or what started an execution, in words; one that AWS adds later is named as AWS does.
+fn started_by(trigger: &Trigger) -> String {
+    let detail = trigger.detail.as_deref().unwrap_or_default();
+    match trigger.kind.as_str() {
+        // The detail is the ARN of the event rule: the one for the source, or the one for the bundle.
+        "CloudWatchEvent" => format!("started by event rule {}", short_arn(detail)),
+        "StartPipelineExecution" => "started by request".to_owned(),
+        "CreatePipeline" => "started by the pipeline's creation".to_owned(),
+        other => format!("started by {other}"),
     }
 }
 
@@ -381,8 +415,13 @@ fn short_id(id: &str) -> &str {
 /// What a failure of following means for the rollout: it goes on.
 pub(crate) fn lost(error: DeployError) -> crate::exit::Failure {
     let mut failure = crate::exit::Failure::from(error);
-    failure.hint.get_or_insert_with(|| {
-        "the rollout goes on in AWS: follow it again with `ecspipe watch`".to_owned()
-    });
+    let goes_on = "the rollout goes on in AWS: follow it again with `ecspipe watch`";
+    match failure.exit {
+        // A hint to run the command again would, for `deploy`, be one to start a second rollout.
+        crate::exit::Exit::Failed => failure.hint = Some(goes_on.to_owned()),
+        _ => {
+            failure.hint.get_or_insert_with(|| goes_on.to_owned());
+        }
+    }
     failure
 }

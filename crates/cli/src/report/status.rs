@@ -4,7 +4,7 @@ use ecspipe_deploy::{Status, Timestamp, Verdict};
 use ecspipe_provision::Outputs;
 
 use crate::args::{Format, Global};
-use crate::report::rollout::{short_arn, targets, waiting};
+use crate::report::rollout::{short_arn, targets, targets_health, waiting};
 use crate::report::style::Style;
 use crate::world::World;
 
@@ -34,7 +34,7 @@ pub(crate) fn status(world: &World, global: &Global, status: &Status, outputs: &
     row(
         "service",
         format!(
-            "{}: {} of {} tasks running",
+            "{}, tasks: {} running, {} wanted",
             service.status, service.running, service.desired
         ),
     );
@@ -66,10 +66,7 @@ pub(crate) fn status(world: &World, global: &Global, status: &Status, outputs: &
         );
     }
     for (group, health) in &status.health {
-        row(
-            "targets",
-            format!("{group}: {} of {} healthy", health.healthy, health.total),
-        );
+        row("targets", format!("{group}: {}", targets_health(health)));
     }
     match &status.in_flight {
         None => row("rollout", "none in flight".to_owned()),

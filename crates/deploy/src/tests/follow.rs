@@ -580,6 +580,23 @@ async fn ids_are_resolved_to_what_is_running() {
             deployment("d-9"),
         ),
         (
+            "an ended one without a pipeline, and an execution that failed beside it",
+            made(
+                &[&last],
+                vec![Execution {
+                    status: ExecutionStatus::Failed,
+                    started: Some(at(9_600)),
+                    ..queued(&last)
+                }],
+                vec![Deployment {
+                    completed: Some(at(9_900)),
+                    ..newer(DeploymentStatus::Succeeded)
+                }],
+            ),
+            None,
+            deployment("d-9"),
+        ),
+        (
             "only the queue",
             made(&[&last], vec![queued(&last)], vec![]),
             execution("queued"),

@@ -1,5 +1,5 @@
 //! ECR: repositories and the images that builds push. Layers can't be uploaded: an image comes from the sandbox's own
-//! build through [`push`]. Lifecycle policies are checked and kept, but nothing expires.
+//! build through `push`. Lifecycle policies are checked and kept, but nothing expires.
 
 use std::collections::BTreeMap;
 

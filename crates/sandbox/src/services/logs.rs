@@ -1,4 +1,4 @@
-//! CloudWatch Logs: groups, streams and events. Must not write to any log of its own: builds and tasks call [`append`].
+//! CloudWatch Logs: groups, streams and events. Must not write to any log of its own: builds and tasks call `append`.
 
 use std::collections::BTreeMap;
 

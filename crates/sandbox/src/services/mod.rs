@@ -65,7 +65,9 @@ pub fn operations() -> Vec<(&'static str, &'static [&'static str])> {
 /// Hands a timer to its owner.
 pub(crate) fn wake(world: &mut World, timer: &Timer) {
     match &timer.wake {
-        Wake::Service(cluster, service) => crate::tasks::wake(world, &timer.region, cluster, service),
+        Wake::Service(cluster, service) => {
+            crate::tasks::wake(world, &timer.region, cluster, service)
+        }
         Wake::Deployment(id) => crate::rollout::wake(world, &timer.region, id),
         Wake::Pipeline(name) => crate::pipeline::wake(world, &timer.region, name),
         Wake::Build(id) => crate::build::wake(world, &timer.region, id),

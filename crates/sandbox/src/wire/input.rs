@@ -19,7 +19,12 @@ pub trait Input {
     /// The member as a list of texts.
     fn texts(&self, name: &str) -> Vec<String>;
     /// A list of key-value objects as a map; `key` and `value` are the wire's names (`Key`/`Value`, `key`/`value`, …).
-    fn pairs(&self, name: &str, key: &str, value: &str) -> std::collections::BTreeMap<String, String>;
+    fn pairs(
+        &self,
+        name: &str,
+        key: &str,
+        value: &str,
+    ) -> std::collections::BTreeMap<String, String>;
 }
 
 impl Input for Value {
@@ -28,14 +33,22 @@ impl Input for Value {
     }
 
     fn need(&self, name: &str) -> Result<&str, Fault> {
-        self.text(name).filter(|text| !text.is_empty()).ok_or_else(|| {
-            Fault::new("ValidationException", format!("The request must contain the parameter {name}"))
-        })
+        self.text(name)
+            .filter(|text| !text.is_empty())
+            .ok_or_else(|| {
+                Fault::new(
+                    "ValidationException",
+                    format!("The request must contain the parameter {name}"),
+                )
+            })
     }
 
     fn int(&self, name: &str) -> Option<i64> {
         let value = self.get(name)?;
-        value.as_i64().or_else(|| value.as_f64().map(|f| f as i64)).or_else(|| value.as_str()?.parse().ok())
+        value
+            .as_i64()
+            .or_else(|| value.as_f64().map(|f| f as i64))
+            .or_else(|| value.as_str()?.parse().ok())
     }
 
     fn flag(&self, name: &str) -> Option<bool> {
@@ -48,15 +61,32 @@ impl Input for Value {
     }
 
     fn list(&self, name: &str) -> &[Value] {
-        self.get(name).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default()
+        self.get(name)
+            .and_then(Value::as_array)
+            .map(Vec::as_slice)
+            .unwrap_or_default()
     }
 
     fn texts(&self, name: &str) -> Vec<String> {
-        self.list(name).iter().filter_map(Value::as_str).map(ToOwned::to_owned).collect()
+        self.list(name)
+            .iter()
+            .filter_map(Value::as_str)
+            .map(ToOwned::to_owned)
+            .collect()
     }
 
-    fn pairs(&self, name: &str, key: &str, value: &str) -> std::collections::BTreeMap<String, String> {
-        let pair = |item: &Value| Some((item.text(key)?.to_owned(), item.text(value).unwrap_or_default().to_owned()));
+    fn pairs(
+        &self,
+        name: &str,
+        key: &str,
+        value: &str,
+    ) -> std::collections::BTreeMap<String, String> {
+        let pair = |item: &Value| {
+            Some((
+                item.text(key)?.to_owned(),
+                item.text(value).unwrap_or_default().to_owned(),
+            ))
+        };
         self.list(name).iter().filter_map(pair).collect()
     }
 }

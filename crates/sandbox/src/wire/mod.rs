@@ -116,7 +116,10 @@ impl Fault {
 }
 
 /// Which service, region and operation a request means. The error is an answer to send back.
-#[allow(clippy::result_large_err, reason = "the refusal is sent back at once, and boxing it would only cost its readers")]
+#[allow(
+    clippy::result_large_err,
+    reason = "the refusal is sent back at once, and boxing it would only cost its readers"
+)]
 pub fn decode(request: &Request<Bytes>) -> Result<Call, Response<Bytes>> {
     let scope = Scope::of(request).ok_or_else(unsigned)?;
     let protocol = match scope.service.as_str() {
@@ -291,7 +294,10 @@ fn unsigned() -> Response<Bytes> {
     )
 }
 
-#[allow(clippy::result_large_err, reason = "the refusal is sent back at once, and boxing it would only cost its readers")]
+#[allow(
+    clippy::result_large_err,
+    reason = "the refusal is sent back at once, and boxing it would only cost its readers"
+)]
 fn json_input(request: &Request<Bytes>) -> Result<(String, Value), Response<Bytes>> {
     let target = request
         .headers()

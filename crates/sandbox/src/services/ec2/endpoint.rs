@@ -54,9 +54,14 @@ impl Endpoint {
     }
 }
 
-/// Full access: what AWS sets where no policy is given.
-const POLICY: &str =
-    r#"{"Statement":[{"Action":"*","Effect":"Allow","Principal":"*","Resource":"*"}]}"#;
+/// Full access: what AWS sets where no policy is given. Only that of gateway endpoints has a version.
+fn full_access(gateway: bool) -> &'static str {
+    if gateway {
+        r#"{"Version":"2008-10-17","Statement":[{"Effect":"Allow","Principal":"*","Action":"*","Resource":"*"}]}"#
+    } else {
+        r#"{"Statement":[{"Action":"*","Effect":"Allow","Principal":"*","Resource":"*"}]}"#
+    }
+}
 
 pub(super) fn create(world: &mut World, call: &Call) -> Answer {
     only(
@@ -171,7 +176,7 @@ pub(super) fn modify(world: &mut World, call: &Call) -> Answer {
         endpoint.policy = checked_policy(policy)?;
     }
     if call.input.flag("ResetPolicy") == Some(true) {
-        endpoint.policy = POLICY.to_owned();
+        endpoint.policy = full_access(endpoint.gateway).to_owned();
     }
     for table in call.input.texts("RemoveRouteTableId") {
         endpoint.tables.remove(&table);
@@ -296,8 +301,7 @@ fn gateway_endpoint(
     state.tidy(now);
     state.vpc(vpc)?;
     check_tables(state, vpc, service, &tables)?;
-    let mut endpoint = new(call, vpc, service, now)?;
-    endpoint.gateway = true;
+    let mut endpoint = new(call, vpc, service, true, now)?;
     endpoint.tables = tables.into_iter().collect();
     Ok(endpoint)
 }
@@ -357,18 +361,25 @@ fn interface_endpoint(
             .find(|(_, have)| have.vpc == vpc && have.name == group::DEFAULT);
         groups.extend(default.map(|(id, _)| id.clone()));
     }
-    let mut endpoint = new(call, vpc, service, now)?;
+    let mut endpoint = new(call, vpc, service, false, now)?;
     endpoint.groups = groups;
     endpoint.private_dns = private_dns;
     Ok(endpoint)
 }
 
-fn new(call: &Call, vpc: &str, service: &str, now: Millis) -> Result<Endpoint, Fault> {
+fn new(
+    call: &Call,
+    vpc: &str,
+    service: &str,
+    gateway: bool,
+    now: Millis,
+) -> Result<Endpoint, Fault> {
+    let policy = call.input.text("PolicyDocument");
     Ok(Endpoint {
         vpc: vpc.to_owned(),
         service: service.to_owned(),
-        gateway: false,
-        policy: checked_policy(call.input.text("PolicyDocument").unwrap_or(POLICY))?,
+        gateway,
+        policy: checked_policy(policy.unwrap_or_else(|| full_access(gateway)))?,
         tables: BTreeSet::new(),
         subnets: BTreeMap::new(),
         groups: Vec::new(),
