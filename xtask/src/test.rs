@@ -87,9 +87,10 @@ impl Count {
 }
 
 fn chooses_packages(arguments: &[String]) -> bool {
+    let choices = ["-p", "--package", "--workspace"];
     arguments
         .iter()
-        .any(|argument| argument.starts_with("-p") || argument.starts_with("--package"))
+        .any(|argument| choices.iter().any(|choice| argument.starts_with(choice)))
 }
 
 fn follow(command: &mut std::process::Command, count: &mut Count) -> Result<(), String> {
@@ -177,6 +178,7 @@ mod tests {
     #[test]
     fn packages_of_the_caller_replace_the_workspace() {
         assert!(chooses_packages(&["-p".to_owned(), "x".to_owned()]));
+        assert!(chooses_packages(&["--workspace".to_owned()]));
         assert!(!chooses_packages(&["name_of_a_test".to_owned()]));
     }
 }

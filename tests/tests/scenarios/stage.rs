@@ -33,7 +33,11 @@ impl Ran {
     /// The same run, if it ended with `code`.
     #[track_caller]
     pub(crate) fn exits(self, code: u8) -> Self {
-        assert_eq!(self.code, code, "stdout:\n{}\nstderr:\n{}", self.out, self.err);
+        assert_eq!(
+            self.code, code,
+            "stdout:\n{}\nstderr:\n{}",
+            self.out, self.err
+        );
         self
     }
 
@@ -41,7 +45,11 @@ impl Ran {
     #[track_caller]
     pub(crate) fn says(self, texts: &[&str]) -> Self {
         for text in texts {
-            assert!(self.err.contains(text), "`{text}` is missing in:\n{}", self.err);
+            assert!(
+                self.err.contains(text),
+                "`{text}` is missing in:\n{}",
+                self.err
+            );
         }
         self
     }
@@ -49,7 +57,8 @@ impl Ran {
     /// Stdout as one JSON value.
     #[track_caller]
     pub(crate) fn json(&self) -> serde_json::Value {
-        serde_json::from_str(&self.out).unwrap_or_else(|error| panic!("{error} in:\n{}\n{}", self.out, self.err))
+        serde_json::from_str(&self.out)
+            .unwrap_or_else(|error| panic!("{error} in:\n{}\n{}", self.out, self.err))
     }
 }
 
@@ -72,7 +81,16 @@ impl Surroundings {
     pub(crate) async fn run(&self, args: &str) -> Ran {
         let words = std::iter::once("ecspipe").chain(args.split_whitespace());
         let code = ecspipe::run(words.map(Into::into), &self.world).await;
-        Ran { code, out: text(&self.out), err: text(&self.err) }
+        Ran {
+            code,
+            out: text(&self.out),
+            err: text(&self.err),
+        }
+    }
+
+    /// What stdout shows so far.
+    pub(crate) fn data(&self) -> String {
+        text(&self.out)
     }
 
     /// What stderr shows so far.
@@ -111,7 +129,18 @@ impl Stage {
     pub(crate) fn of(spec: &str, sandbox: Sandbox) -> Self {
         let folder = TempDir::new().unwrap();
         std::fs::write(folder.path().join("ecspipe.yaml"), spec).unwrap();
-        Self { folder, sandbox, transcript: Mutex::default(), server: None }
+        Self {
+            folder,
+            sandbox,
+            transcript: Mutex::default(),
+            server: None,
+        }
+    }
+
+    /// Where the account listens.
+    #[allow(dead_code, reason = "the oracles' tests use it")]
+    pub(crate) fn url(&self) -> String {
+        self.server.as_ref().unwrap().url()
     }
 
     pub(crate) fn surroundings(&self) -> Surroundings {
@@ -150,27 +179,52 @@ impl Stage {
     /// The names in the folder.
     pub(crate) fn files(&self) -> BTreeSet<String> {
         let entries = std::fs::read_dir(self.folder.path()).unwrap();
-        entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+        entries
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect()
     }
 
     /// Pushes an app whose page is `page`.
     pub(crate) fn push(&self, repository: &str, page: &str) {
         let dockerfile = "FROM httpd:2.4.58\nCOPY ./src/ /usr/local/apache2/htdocs/\nEXPOSE 80\n";
-        self.push_files(repository, &[("Dockerfile", dockerfile), ("src/index.html", page)]);
+        self.push_files(
+            repository,
+            &[("Dockerfile", dockerfile), ("src/index.html", page)],
+        );
     }
 
     pub(crate) fn push_files(&self, repository: &str, files: &[(&str, &str)]) {
-        let files: BTreeMap<String, Vec<u8>> =
-            files.iter().map(|(name, text)| ((*name).to_owned(), text.as_bytes().to_vec())).collect();
-        self.sandbox.push(REGION, repository, "main", &files, "a new page").unwrap();
+        let files: BTreeMap<String, Vec<u8>> = files
+            .iter()
+            .map(|(name, text)| ((*name).to_owned(), text.as_bytes().to_vec()))
+            .collect();
+        self.sandbox
+            .push(REGION, repository, "main", &files, "a new page")
+            .unwrap();
+    }
+
+    /// A person takes a while. Virtual time: nothing waits for it.
+    pub(crate) async fn minutes(&self, minutes: u64) {
+        for _ in 0..minutes {
+            tokio::time::advance(std::time::Duration::from_secs(60)).await;
+        }
     }
 
     /// What the listener on AWS's port serves; the first line.
     pub(crate) fn page(&self, port: u16) -> String {
-        let listener = self.sandbox.listeners().into_iter().find(|listener| listener.port == port).unwrap();
+        let listener = self
+            .sandbox
+            .listeners()
+            .into_iter()
+            .find(|listener| listener.port == port)
+            .unwrap();
         let page = self.sandbox.fetch(&listener.arn, "/");
         let body = String::from_utf8(page.body.to_vec()).unwrap();
-        format!("{} {}", page.status, body.lines().next().unwrap_or_default())
+        format!(
+            "{} {}",
+            page.status,
+            body.lines().next().unwrap_or_default()
+        )
     }
 
     /// What the account holds, one thing a line; history aside.
