@@ -1,7 +1,10 @@
 //! Ctrl-C, in the middle. What was begun is finished or can be: the next run goes on.
 
+use ecspipe_sandbox::faults::{Rule, Strike};
+use ecspipe_sandbox::wire::Fault;
+
 use super::failure::until;
-use super::stage::{Stage, TUTORIAL};
+use super::stage::{AUTOMATIC, Stage, TUTORIAL};
 
 #[tokio::test(start_paused = true)]
 async fn up_stops_in_good_order_and_goes_on_when_run_again() {
@@ -12,14 +15,27 @@ async fn up_stops_in_good_order_and_goes_on_when_run_again() {
         until(&surroundings, "✓ vpc/main").await;
         surroundings.world.cancel().cancel();
     });
-    let ran = ran.exits(5).says(&["stopping: ", "Ctrl-C again stops at once", "skipped, the run was stopped", "hint: run the command again"]);
+    let ran = ran.exits(5).says(&[
+        "stopping: ",
+        "Ctrl-C again stops at once",
+        "skipped, the run was stopped",
+        "hint: run the command again",
+    ]);
     assert_eq!(ran.out, "");
     assert!(!ran.err.contains("✗"), "{}", ran.err);
-    let begun = ran.err.lines().filter(|line| line.starts_with("  ✓")).count();
+    let begun = ran
+        .err
+        .lines()
+        .filter(|line| line.starts_with("  ✓"))
+        .count();
     assert!((1..42).contains(&begun), "{begun}");
 
     let ran = stage.run("up --yes").await.exits(0);
-    assert!(ran.err.contains(&format!("{} to create", 42 - begun)), "{begun} were done; {}", ran.err);
+    assert!(
+        ran.err.contains(&format!("{} to create", 42 - begun)),
+        "{begun} were done; {}",
+        ran.err
+    );
     stage.run("plan --exit-code").await.exits(0);
 }
 
@@ -48,9 +64,71 @@ async fn who_leaves_a_rollout_can_come_back() {
         until(&surroundings, "deployment d-").await;
         surroundings.world.cancel().cancel();
     });
-    ran.exits(9).says(&["left; the rollout goes on. Follow it again with `ecspipe watch`"]);
+    ran.exits(9)
+        .says(&["left; the rollout goes on. Follow it again with `ecspipe watch`"]);
     stage.run("watch --until ready").await.exits(8);
     stage.run("reroute --finish").await.exits(0);
     stage.run("watch").await.exits(0);
-    assert!(stage.page(80).starts_with("200 This is nginx:1.27"), "{}", stage.page(80));
+    assert!(
+        stage.page(80).starts_with("200 This is nginx:1.27"),
+        "{}",
+        stage.page(80)
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn logs_are_followed_until_ctrl_c() {
+    let stage = Stage::new(TUTORIAL);
+    stage.run("up --yes").await.exits(0);
+    stage.minutes(5).await;
+    let surroundings = stage.surroundings();
+    let (ran, ()) = tokio::join!(surroundings.run("logs --follow"), async {
+        while surroundings.data().is_empty() {
+            tokio::task::yield_now().await;
+        }
+        surroundings.world.cancel().cancel();
+    });
+    assert!(ran.exits(0).out.contains("httpd:2.4.58"));
+}
+
+fn silent(operation: &str, times: u64) -> Rule {
+    let fault = Fault::new("ServiceUnavailable", "try again").status(503);
+    Rule {
+        service: None,
+        operation: Some(operation.to_owned()),
+        skip: 0,
+        times,
+        strike: Strike::Refuse(fault),
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_account_that_does_not_answer_for_a_while() {
+    let stage = Stage::new(AUTOMATIC);
+    stage.run("up --yes").await.exits(0);
+    stage.minutes(5).await;
+    let id = stage
+        .run("deploy --image nginx:1.27 --detach")
+        .await
+        .exits(0)
+        .out;
+    stage.sandbox.faults().add(silent("GetDeployment", 20));
+    stage.run(&format!("watch {id}")).await.exits(0).says(&[
+        "AWS could not be asked",
+        "AWS answers again",
+        "succeeded",
+    ]);
+
+    let id = stage
+        .run("deploy --image nginx:1.28 --detach")
+        .await
+        .exits(0)
+        .out;
+    stage.sandbox.faults().add(silent("GetDeployment", 100_000));
+    stage.run(&format!("watch {id}")).await.exits(1).says(&[
+        "error: codedeploy GetDeployment failed",
+        "hint: the rollout goes on in AWS: follow it again with `ecspipe watch`",
+    ]);
+    stage.sandbox.faults().clear();
+    stage.run(&format!("watch {id}")).await.exits(0);
 }

@@ -34,18 +34,31 @@ async fn ask(port: u16, over: &AtomicBool, asked: &AtomicUsize) -> Seen {
     while !over.load(Ordering::Relaxed) || asked.fetch_add(1, Ordering::Relaxed) < REQUESTS {
         let answered = async {
             sender.ready().await?;
-            let request = Request::get("/").header("host", "web.example").body(Empty::<Bytes>::new()).unwrap();
+            let request = Request::get("/")
+                .header("host", "web.example")
+                .body(Empty::<Bytes>::new())
+                .unwrap();
             let response = sender.send_request(request).await?;
             let status = response.status().as_u16();
             Ok::<_, hyper::Error>((status, response.into_body().collect().await?.to_bytes()))
         };
         match answered.await {
             Ok((200, body)) => {
-                let line = String::from_utf8_lossy(&body).lines().next().unwrap_or_default().to_owned();
-                let version = line.split(", in task").next().unwrap_or_default().to_owned();
+                let line = String::from_utf8_lossy(&body)
+                    .lines()
+                    .next()
+                    .unwrap_or_default()
+                    .to_owned();
+                let version = line
+                    .split(", in task")
+                    .next()
+                    .unwrap_or_default()
+                    .to_owned();
                 *seen.pages.entry(version).or_default() += 1;
             }
-            Ok((status, body)) => seen.failures.push(format!("{status} {}", String::from_utf8_lossy(&body))),
+            Ok((status, body)) => seen
+                .failures
+                .push(format!("{status} {}", String::from_utf8_lossy(&body))),
             Err(error) => {
                 seen.failures.push(error.to_string());
                 break;
@@ -57,7 +70,13 @@ async fn ask(port: u16, over: &AtomicBool, asked: &AtomicUsize) -> Seen {
 
 /// A rollout of `nginx:1.27` under load; what its production port answered.
 async fn roll_out_under_load(strategy: &str) -> (Seen, String) {
-    let stage = Stage::served(&AUTOMATIC.replace("keep_old: 5m", &format!("keep_old: 5m, strategy: {strategy}")), 120.0);
+    let stage = Stage::served(
+        &AUTOMATIC.replace(
+            "keep_old: 5m",
+            &format!("keep_old: 5m, strategy: {strategy}"),
+        ),
+        120.0,
+    );
     stage.run("up --yes").await.exits(0);
     let outputs = stage.run("outputs --format json").await.exits(0).json();
     let url = outputs["production_url"].as_str().unwrap();
@@ -90,7 +109,11 @@ fn check(seen: &Seen) {
     let total: usize = seen.pages.values().sum();
     assert!(total >= REQUESTS, "only {total} requests: {:?}", seen.pages);
     for (version, count) in &seen.pages {
-        assert!(*count >= 100, "{version} was hardly asked: {:?}", seen.pages);
+        assert!(
+            *count >= 100,
+            "{version} was hardly asked: {:?}",
+            seen.pages
+        );
     }
 }
 

@@ -2,7 +2,7 @@
 
 use ecspipe_deploy::{
     DeployError, Event, Health, Label, LifecycleStatus, Listener, LogEvent, Part, Route, StartedBy,
-    StepStatus, Timestamp, Verdict, Wait,
+    StepStatus, Timestamp, Trigger, Verdict, Wait,
 };
 
 use crate::args::{Format, Global};
