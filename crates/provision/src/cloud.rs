@@ -1,5 +1,5 @@
 //! What the engine asks of a cloud: list, create, update and delete one resource. `ecspipe-aws` implements it with the
-//! AWS SDK, [`crate::memory`] in memory. Must not name an SDK type, decide what to do, or retry.
+//! AWS SDK, `crate::memory` in memory. Must not name an SDK type, decide what to do, or retry.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
