@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use ecspipe_aws::{Account, Connect, Pace};
 use ecspipe_deploy::{FollowOptions, Poll, Target, Timestamp, WaitUntil};
-use ecspipe_provision::{Graph, Inputs, Inventory, Outputs};
+use ecspipe_provision::{Detail, Graph, Inputs, Inventory, Outputs, Scope};
 use ecspipe_sandbox::Sandbox;
 use ecspipe_spec::{Facts, Names, Source, Spec, Zones};
 use serde::Deserialize;
@@ -85,7 +85,7 @@ impl Place {
     }
 
     /// The wanted resources, and what the account holds of them.
-    pub(crate) async fn look(&self) -> Result<(Graph, Inventory), Failure> {
+    pub(crate) async fn look(&self, detail: Detail) -> Result<(Graph, Inventory), Failure> {
         let buildspec = ecspipe_render::buildspec(&self.spec, &self.facts)?;
         let inputs = Inputs {
             spec: &self.spec,
@@ -94,6 +94,7 @@ impl Place {
         };
         let graph = ecspipe_provision::desired(&inputs)?;
         let scope = ecspipe_provision::scope(&inputs, &graph);
+        let scope = Scope { detail, ..scope };
         let inventory = ecspipe_provision::observe(&self.account, &scope).await?;
         Ok((graph, inventory))
     }

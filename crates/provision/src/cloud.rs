@@ -71,6 +71,17 @@ pub trait Cloud: Send + Sync {
     ) -> BoxFuture<'a, Result<(), CloudError>>;
 }
 
+/// How much of a resource a listing has to find out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Detail {
+    /// Everything that is compared with what is wanted.
+    #[default]
+    Properties,
+    /// Whose it is, its id and attributes, and what deleting it needs; properties that take calls of their own may be left
+    /// empty. Enough to take an app down or to name its addresses, never to compare.
+    Identity,
+}
+
 /// Whose resources are looked for, and under which names.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Scope {
@@ -82,6 +93,8 @@ pub struct Scope {
     pub names: Names,
     /// AWS's names of the wanted resources by their keys; things of EC2 that have none are missing.
     pub wanted: BTreeMap<Key, String>,
+    /// How much has to be found out.
+    pub detail: Detail,
 }
 
 impl Scope {

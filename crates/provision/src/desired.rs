@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use ecspipe_spec::{Facts, Names, Spec, Zone};
 
 use crate::Error;
-use crate::cloud::Scope;
+use crate::cloud::{Detail, Scope};
 use crate::graph::{Graph, tokens};
 
 /// What the wanted resources follow from.
@@ -82,6 +82,7 @@ pub fn scope(inputs: &Inputs<'_>, graph: &Graph) -> Scope {
         facts: inputs.facts.clone(),
         names: Names::new(&inputs.spec.app, inputs.facts),
         wanted,
+        detail: Detail::default(),
     }
 }
 

@@ -28,7 +28,7 @@ pub mod resource;
 
 pub use apply::{ApplyOptions, Failure, Outcome, Skip, apply};
 pub use check::check;
-pub use cloud::{Cloud, CloudError, CloudErrorKind, Have, Made, Progress, Scope, Tags};
+pub use cloud::{Cloud, CloudError, CloudErrorKind, Detail, Have, Made, Progress, Scope, Tags};
 pub use desired::{Inputs, desired, scope};
 pub use event::{Because, Event};
 pub use graph::{Graph, Node};

@@ -45,9 +45,9 @@ async fn count_all(sandbox: &Sandbox) -> [u64; 3] {
 #[tokio::test(start_paused = true)]
 async fn calls_are_few() {
     let [up, plan, down] = count_all(&without_latency()).await;
-    assert!(up < 145, "{up} calls to make the app");
+    assert!(up < 130, "{up} calls to make the app");
     assert!(plan < 72, "{plan} calls to see that nothing is to do");
-    assert!(down < 140, "{down} calls to take it away");
+    assert!(down < 125, "{down} calls to take it away");
 }
 
 /// With AWS's times waiting costs calls too, though not many.

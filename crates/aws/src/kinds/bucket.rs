@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use aws_sdk_s3::types as s3;
 use ecspipe_provision::resource::{Bucket, LifecycleRule, Policy};
-use ecspipe_provision::{CloudError, CloudErrorKind, Have, Kind, Progress, Scope, Tags};
+use ecspipe_provision::{CloudError, CloudErrorKind, Detail, Have, Kind, Progress, Scope, Tags};
 
 use super::{Seen, Update};
 use crate::Account;
@@ -14,7 +14,7 @@ use crate::classify::{OrMissing as _, Said as _, local};
 pub(crate) async fn list(account: &Account, scope: &Scope) -> Result<Vec<Have>, CloudError> {
     let names: Vec<_> = scope.wanted_of(Kind::Bucket).collect();
     let looks = names.iter().map(|(key, name)| async move {
-        let Some((seen, bare)) = fetch(account, name).await? else {
+        let Some((seen, bare)) = fetch(account, name, scope.detail).await? else {
             return Ok(None);
         };
         let mut have = seen.into_have(scope, Kind::Bucket);
@@ -30,7 +30,11 @@ pub(crate) async fn list(account: &Account, scope: &Scope) -> Result<Vec<Have>, 
 }
 
 /// The bucket, and whether it is ours and carries no tags at all. One that belongs to another account shows empty.
-async fn fetch(account: &Account, name: &str) -> Result<Option<(Seen, bool)>, CloudError> {
+async fn fetch(
+    account: &Account,
+    name: &str,
+    detail: Detail,
+) -> Result<Option<(Seen, bool)>, CloudError> {
     let tags = account
         .s3
         .get_bucket_tagging()
@@ -56,7 +60,10 @@ async fn fetch(account: &Account, name: &str) -> Result<Option<(Seen, bool)>, Cl
         Err(error) => return Err(error),
     };
     let bare = tags.is_empty();
-    let resource = settings(account, name).await?;
+    let resource = match detail {
+        Detail::Properties => settings(account, name).await?,
+        Detail::Identity => unknown(name),
+    };
     Ok(Some((Seen::named(name, tags, resource), bare)))
 }
 

@@ -3,7 +3,7 @@
 
 use aws_sdk_kms::types::{KeyMetadata, KeyState, Tag};
 use ecspipe_provision::resource::{EncryptionKey, Policy};
-use ecspipe_provision::{CloudError, Have, Kind, Progress, Scope, Tags};
+use ecspipe_provision::{CloudError, Detail, Have, Kind, Progress, Scope, Tags};
 
 use super::{Seen, Update, unrepeated, unsaid};
 use crate::classify::{OrMissing as _, Refine as _, Said as _, local};
@@ -19,7 +19,7 @@ pub(crate) async fn list(account: &Account, scope: &Scope) -> Result<Vec<Have>, 
             && !is_going(&metadata)
         {
             found.push(
-                seen(account, alias, &metadata)
+                seen(account, alias, &metadata, scope.detail)
                     .await?
                     .into_have(scope, Kind::EncryptionKey),
             );
@@ -47,9 +47,40 @@ fn is_going(key: &KeyMetadata) -> bool {
     )
 }
 
-async fn seen(account: &Account, alias: &str, key: &KeyMetadata) -> Result<Seen, CloudError> {
+async fn seen(
+    account: &Account,
+    alias: &str,
+    key: &KeyMetadata,
+    detail: Detail,
+) -> Result<Seen, CloudError> {
     let id = key.key_id();
-    let (policy, rotation, tags) = futures::try_join!(
+    let protection = async {
+        match detail {
+            Detail::Properties => protection(account, id).await,
+            Detail::Identity => Ok((Policy::none(), false)),
+        }
+    };
+    let ((policy, rotation), tags) = futures::try_join!(protection, tags_of(account, id))?;
+    let resource = EncryptionKey {
+        alias: alias.to_owned(),
+        description: key.description().unwrap_or_default().to_owned(),
+        rotation,
+        policy,
+    };
+    Ok(Seen::named(
+        alias,
+        crate::tags::map(
+            tags.iter()
+                .map(|tag| (Some(tag.tag_key()), Some(tag.tag_value()))),
+        ),
+        resource,
+    )
+    .with_id(key.arn().unwrap_or_default()))
+}
+
+/// The key's policy, and whether its material is rotated.
+async fn protection(account: &Account, id: &str) -> Result<(Policy, bool), CloudError> {
+    let (policy, rotation) = futures::try_join!(
         async {
             account
                 .kms
@@ -69,24 +100,10 @@ async fn seen(account: &Account, alias: &str, key: &KeyMetadata) -> Result<Seen,
                 .await
                 .said("kms", "GetKeyRotationStatus")
         },
-        tags_of(account, id),
     )?;
-    let resource = EncryptionKey {
-        alias: alias.to_owned(),
-        description: key.description().unwrap_or_default().to_owned(),
-        rotation: rotation.key_rotation_enabled(),
-        policy: Policy::parse(policy.policy().unwrap_or_default())
-            .map_err(|error| unreadable(&error))?,
-    };
-    Ok(Seen::named(
-        alias,
-        crate::tags::map(
-            tags.iter()
-                .map(|tag| (Some(tag.tag_key()), Some(tag.tag_value()))),
-        ),
-        resource,
-    )
-    .with_id(key.arn().unwrap_or_default()))
+    let policy = Policy::parse(policy.policy().unwrap_or_default());
+    let policy = policy.map_err(|error| unreadable(&error))?;
+    Ok((policy, rotation.key_rotation_enabled()))
 }
 
 fn unreadable(error: &serde_json::Error) -> CloudError {

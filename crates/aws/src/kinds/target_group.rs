@@ -2,7 +2,7 @@
 
 use aws_sdk_elasticloadbalancingv2::types::{Matcher, TargetGroup as Found, TargetGroupAttribute};
 use ecspipe_provision::resource::{HealthCheck, TargetGroup};
-use ecspipe_provision::{CloudError, Have, Kind, Progress, Scope, Tags};
+use ecspipe_provision::{CloudError, Detail, Have, Kind, Progress, Scope, Tags};
 
 use super::load_balancer::{elb_tags, retag, tags_of};
 use super::{Seen, Update, once_released, unsaid};
@@ -18,7 +18,13 @@ pub(crate) async fn list(account: &Account, scope: &Scope) -> Result<Vec<Have>, 
         .iter()
         .filter_map(|group| group.target_group_arn().map(ToOwned::to_owned))
         .collect();
-    let delays = futures::future::try_join_all(arns.iter().map(|arn| delay(account, arn)));
+    let delays = arns.iter().map(|arn| async {
+        match scope.detail {
+            Detail::Properties => delay(account, arn).await,
+            Detail::Identity => Ok(0),
+        }
+    });
+    let delays = futures::future::try_join_all(delays);
     let (delays, mut tags) = futures::try_join!(delays, tags_of(account, arns.clone()))?;
     let all = groups.iter().zip(arns.iter()).zip(delays);
     let seen = all.map(|((group, arn), delay)| {

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use ecspipe_deploy::Status;
-use ecspipe_provision::Outputs;
+use ecspipe_provision::{Detail, Outputs};
 use ecspipe_sandbox::Sandbox;
 use ecspipe_sandbox::local;
 use ecspipe_sandbox::server::Server;
@@ -283,7 +283,7 @@ impl<'a> Tour<'a> {
 
     async fn fetch_outputs(&self) -> Result<Outputs, Failure> {
         let place = Place::open(&self.global, &self.stage).await?;
-        let (_, inventory) = place.look().await?;
+        let (_, inventory) = place.look(Detail::Identity).await?;
         place
             .usable(ecspipe_provision::outputs(&inventory.known(), &place.spec))
             .await

@@ -1,6 +1,6 @@
 //! `down`: deletes everything that `up` made. Must not plan or carry out by itself.
 
-use ecspipe_provision::{Mode, Options};
+use ecspipe_provision::{Detail, Mode, Options};
 
 use crate::args::{Down, Global};
 use crate::exit::{Exit, Failure};
@@ -11,7 +11,7 @@ use crate::world::World;
 pub(crate) async fn exec(global: &Global, args: &Down, world: &World) -> Result<Exit, Failure> {
     world.at_second_interrupt(Exit::Incomplete);
     let place = Place::open(global, world).await?;
-    let (graph, inventory) = place.look().await?;
+    let (graph, inventory) = place.look(Detail::Identity).await?;
     // A deployment in flight goes with its group: whoever takes an app down doesn't wait for its rollout.
     let options = Options {
         mode: Mode::Down,

@@ -1,5 +1,7 @@
 //! `outputs`: URLs and names of what `up` made. Must not change anything.
 
+use ecspipe_provision::Detail;
+
 use crate::args::Global;
 use crate::exit::{Exit, Failure};
 use crate::place::Place;
@@ -8,7 +10,7 @@ use crate::world::World;
 
 pub(crate) async fn exec(global: &Global, world: &World) -> Result<Exit, Failure> {
     let place = Place::open(global, world).await?;
-    let (_, inventory) = place.look().await?;
+    let (_, inventory) = place.look(Detail::Identity).await?;
     if inventory.owned.is_empty() {
         let message = format!("there is nothing of {} {}", place.spec.app, place.title());
         return Err(Failure::new(Exit::Refused, message).hint("make it with `ecspipe up`"));

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use ecspipe_deploy::{Bundle, Rollouts as _};
-use ecspipe_provision::{Mode, Options};
+use ecspipe_provision::{Detail, Mode, Options};
 
 use crate::args::{Format, Global, Up};
 use crate::exit::{Exit, Failure};
@@ -14,7 +14,7 @@ use crate::world::World;
 pub(crate) async fn exec(global: &Global, args: &Up, world: &World) -> Result<Exit, Failure> {
     world.at_second_interrupt(Exit::Incomplete);
     let place = Place::open(global, world).await?;
-    let (graph, inventory) = place.look().await?;
+    let (graph, inventory) = place.look(Detail::Properties).await?;
     let rollout_in_flight = place.rollout_in_flight(&inventory).await?;
     let options = Options {
         mode: Mode::Up,
