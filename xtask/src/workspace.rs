@@ -15,7 +15,10 @@ pub(crate) struct Workspace {
 impl Workspace {
     /// Reads `cargo metadata` of the workspace that xtask itself belongs to, wherever it is called from.
     pub(crate) fn load() -> Result<Self, String> {
-        let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("../Cargo.toml");
+        // Asked when it runs, not when it is compiled: checkouts that share a target directory may share the binary.
+        let folder = std::env::var_os("CARGO_MANIFEST_DIR")
+            .ok_or("call it as `cargo xtask`: CARGO_MANIFEST_DIR is not set")?;
+        let manifest = Path::new(&folder).join("../Cargo.toml");
         let metadata = MetadataCommand::new()
             .manifest_path(manifest)
             .exec()

@@ -1,11 +1,13 @@
 //! Where a command works: the spec that was read, the account that it is for, the sandbox that stands in for it.
 //! Must not make, change or follow anything.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use ecspipe_aws::{Account, Connect, Pace};
-use ecspipe_deploy::{FollowOptions, Poll, Target, Timestamp, WaitUntil};
+use ecspipe_deploy::{Bundle, FollowOptions, Poll, Target, Timestamp, WaitUntil};
 use ecspipe_provision::{Detail, Graph, Inputs, Inventory, Outputs, Scope};
+use ecspipe_render::direct;
 use ecspipe_sandbox::Sandbox;
 use ecspipe_spec::{Facts, Names, Source, Spec, Zones};
 use serde::Deserialize;
@@ -107,6 +109,23 @@ impl Place {
     /// The names of the app's resources.
     pub(crate) fn names(&self) -> Names {
         Names::new(&self.spec.app, &self.facts)
+    }
+
+    /// The deployment files as they go to S3.
+    pub(crate) fn bundle(&self) -> Result<Bundle, Failure> {
+        let artifacts = ecspipe_render::render(&self.spec, &self.facts)?;
+        let files: BTreeMap<_, _> = artifacts
+            .into_iter()
+            .map(|artifact| (artifact.name, artifact.contents.into_bytes()))
+            .collect();
+        Ok(Bundle::new(&files)?)
+    }
+
+    /// Makes the AppSpec of a task definition's ARN, which is only known once it is registered. Whether the spec's AppSpec can
+    /// be rendered at all doesn't depend on the ARN, and is found out here, before anything is made.
+    pub(crate) fn app_spec(&self) -> Result<impl Fn(&str) -> String + Sync + '_, Failure> {
+        direct::appspec(&self.spec, "arn")?;
+        Ok(|arn: &str| direct::appspec(&self.spec, arn).unwrap_or_default())
     }
 
     /// The account and region, as a plan is headed.

@@ -1,9 +1,8 @@
 //! `deploy`: renders, puts the bundle, starts the pipeline (or, with an image, CodeDeploy alone), follows. Must not poll.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
-use ecspipe_deploy::{Bundle, Id, Rollouts as _, Start, StartOptions};
+use ecspipe_deploy::{Id, Rollouts as _, Start, StartOptions};
 use ecspipe_render::direct;
 
 use crate::args::{Deploy, Format, Global};
@@ -39,12 +38,7 @@ pub(crate) async fn exec(global: &Global, args: &Deploy, world: &World) -> Resul
 }
 
 async fn by_pipeline(place: &Place, args: &Deploy, shown: &Follow<'_>) -> Result<Id, Failure> {
-    let artifacts = ecspipe_render::render(&place.spec, &place.facts)?;
-    let files: BTreeMap<String, Vec<u8>> = artifacts
-        .into_iter()
-        .map(|artifact| (artifact.name, artifact.contents.into_bytes()))
-        .collect();
-    let bundle = Bundle::new(&files)?;
+    let bundle = place.bundle()?;
     // The same bundle asked for twice in a second is one intention.
     let token = format!(
         "{}-{}",
@@ -76,9 +70,7 @@ async fn by_image(place: &Place, image: &str, shown: &Follow<'_>) -> Result<Id, 
     let definition = direct::task_definition(&place.spec, &place.facts, image)?;
     let definition = serde_json::to_value(&definition)
         .map_err(|error| Failure::new(Exit::Failed, error.to_string()))?;
-    // Rendering can only fail for a spec that has been rendered before this point.
-    direct::appspec(&place.spec, "arn:aws:ecs:x")?;
-    let app_spec = |arn: &str| direct::appspec(&place.spec, arn).unwrap_or_default();
+    let app_spec = place.app_spec()?;
     let mut options = StartOptions::new(format!("image-{}", place.account.now().as_millisecond()));
     options.poll = place.poll();
     let description = format!("ecspipe deploy --image {image}");

@@ -1,7 +1,6 @@
 //! `rollback`: goes back to the last good version. Must not choose it: the library does.
 
 use ecspipe_deploy::{Id, Rollback, Rollouts as _};
-use ecspipe_render::direct;
 
 use crate::args::{Format, Global, Rollback as Args};
 use crate::exit::{Exit, Failure};
@@ -19,9 +18,7 @@ pub(crate) async fn exec(global: &Global, args: &Args, world: &World) -> Result<
         return Ok(Exit::Refused);
     }
     let shown = Follow::new(world, global, || place.account.now());
-    // Rendering can only fail for a spec whose AppSpec can't be rendered at all.
-    direct::appspec(&place.spec, "arn:aws:ecs:x")?;
-    let app_spec = |arn: &str| direct::appspec(&place.spec, arn).unwrap_or_default();
+    let app_spec = place.app_spec()?;
     let begun = ecspipe_deploy::rollback(
         &place.account,
         &place.target(),

@@ -1,8 +1,6 @@
 //! `up`: makes the account as the spec says. Must not plan or carry out by itself.
 
-use std::collections::BTreeMap;
-
-use ecspipe_deploy::{Bundle, Rollouts as _};
+use ecspipe_deploy::Rollouts as _;
 use ecspipe_provision::{Detail, Mode, Options};
 
 use crate::args::{Format, Global, Up};
@@ -54,12 +52,7 @@ async fn put_first_bundle(place: &Place) -> Result<bool, Failure> {
     if place.account.bundle(&target).await?.is_some() {
         return Ok(false);
     }
-    let artifacts = ecspipe_render::render(&place.spec, &place.facts)?;
-    let files: BTreeMap<_, _> = artifacts
-        .into_iter()
-        .map(|artifact| (artifact.name, artifact.contents.into_bytes()))
-        .collect();
-    let bundle = Bundle::new(&files)?;
+    let bundle = place.bundle()?;
     ecspipe_deploy::put_bundle(&place.account, &target, &bundle, &mut |_| ())
         .await
         .map_err(|error| {
