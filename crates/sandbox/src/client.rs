@@ -11,22 +11,66 @@ use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::body::SdkBody;
 use bytes::Bytes;
 use http_body_util::BodyExt as _;
+use tokio_util::sync::CancellationToken;
 
 use crate::{Sandbox, wire};
 
 impl Sandbox {
     /// An HTTP client for an `SdkConfig` that answers every request from this sandbox.
     pub fn http_client(&self) -> SharedHttpClient {
-        let connector = SharedHttpConnector::new(Connector {
+        self.caller().http_client()
+    }
+
+    /// A caller of its own, which [`crate::faults::Strike::KillCaller`] can kill without harm to others in this process.
+    pub fn caller(&self) -> Caller {
+        Caller {
             sandbox: self.clone(),
+            life: Life::default(),
+        }
+    }
+}
+
+/// Somebody who calls the account from this process. Clones are the same caller.
+#[derive(Debug, Clone)]
+pub struct Caller {
+    sandbox: Sandbox,
+    life: Life,
+}
+
+/// Whether a caller was killed; travels with its requests.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Life(CancellationToken);
+
+impl Caller {
+    /// The HTTP client of this caller. Once it was killed, no request is answered.
+    pub fn http_client(&self) -> SharedHttpClient {
+        let connector = SharedHttpConnector::new(Connector {
+            sandbox: self.sandbox.clone(),
+            life: self.life.clone(),
         });
         http_client_fn(move |_: &HttpConnectorSettings, _: &RuntimeComponents| connector.clone())
+    }
+
+    /// Comes back when this caller was killed. A dead caller's futures never end: whoever runs them drops them now.
+    pub async fn killed(&self) {
+        self.life.0.cancelled().await;
+    }
+}
+
+impl Life {
+    pub(crate) fn end(&self) {
+        self.0.cancel();
+    }
+
+    pub(crate) fn has_ended(&self) -> bool {
+        self.0.is_cancelled()
     }
 }
 
 #[derive(Clone)]
 struct Connector {
     sandbox: Sandbox,
+    life: Life,
 }
 
 impl std::fmt::Debug for Connector {
@@ -37,8 +81,11 @@ impl std::fmt::Debug for Connector {
 
 impl HttpConnector for Connector {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
-        let sandbox = self.sandbox.clone();
+        let (sandbox, life) = (self.sandbox.clone(), self.life.clone());
         HttpConnectorFuture::new(async move {
+            if life.has_ended() {
+                return std::future::pending().await;
+            }
             let (parts, body) = request
                 .try_into_http1x()
                 .map_err(|e| ConnectorError::user(e.into()))?
@@ -46,7 +93,13 @@ impl HttpConnector for Connector {
             let body = body.collect().await.map_err(ConnectorError::io)?.to_bytes();
             let mut request = http::Request::from_parts(parts, body);
             name_host(&mut request);
-            let response = sandbox.handle(request).await;
+            request.extensions_mut().insert(life.clone());
+            let mut response = sandbox.handle(request).await;
+            // The answer that was its last still arrives; those to what was on its way beside it don't.
+            let last = response.headers_mut().remove(wire::LAST_HEADER).is_some();
+            if life.has_ended() && !last {
+                return std::future::pending().await;
+            }
             if response.headers().contains_key(wire::LOST_HEADER) {
                 return Err(ConnectorError::io(
                     "the connection ended before the answer".into(),

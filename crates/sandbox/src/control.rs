@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::balancer::ListenerFacts;
-use crate::faults::Rule;
+use crate::faults::{Chaos, Rule};
 use crate::wire::{Call, Input as _, Protocol, Reply};
 use crate::world::World;
 use crate::{Sandbox, clock, services, wire};
@@ -21,6 +21,8 @@ use crate::{Sandbox, clock, services, wire};
 struct Dial {
     rules: Vec<Rule>,
     unhealthy_images: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    chaos: Option<Chaos>,
 }
 
 const PATHS: &str = "/_sandbox/info, /_sandbox/listeners, /_sandbox/operations, /_sandbox/counts, /_sandbox/traffic, /_sandbox/faults";
@@ -360,7 +362,8 @@ fn faults(sandbox: &Sandbox) -> Value {
     let faults = sandbox.faults();
     json!(Dial {
         rules: faults.rules().to_vec(),
-        unhealthy_images: faults.unhealthy_images.clone()
+        unhealthy_images: faults.unhealthy_images.clone(),
+        chaos: faults.chaos().cloned(),
     })
 }
 
@@ -373,6 +376,9 @@ fn add_faults(sandbox: &Sandbox, body: &Bytes) -> Response<Bytes> {
         let mut faults = sandbox.faults();
         dial.rules.into_iter().for_each(|rule| faults.add(rule));
         faults.unhealthy_images.extend(dial.unhealthy_images);
+        if dial.chaos.is_some() {
+            faults.set_chaos(dial.chaos);
+        }
     }
     drop(sandbox.world());
     answer(&faults(sandbox))

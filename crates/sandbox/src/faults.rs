@@ -1,20 +1,39 @@
 //! The fault dial: what goes wrong, at which call. Must not know what a service does.
 
+mod chaos;
+mod forms;
+
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+pub use self::chaos::Chaos;
+pub use self::forms::{failed, throttled};
+use crate::clock::Millis;
 use crate::wire::{Call, Fault};
 use crate::world::World;
 
-/// What strikes a call. In JSON: `"lose_answer"`, `{"delay": 2.5}`, `{"refuse": {"status": 400, "code": "Throttling", "message": "Rate exceeded"}}`.
+/// What strikes a call. In JSON: `"reset"`, `"lose_answer"`, `"kill_caller"`, `"no_answer"`, `"throttle"`, `{"fail": 503}`,
+/// `{"delay": 2.5}`, `{"refuse": {"status": 400, "code": "Throttling", "message": "Rate exceeded"}}`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Strike {
     /// The call has no effect and is answered so.
     Refuse(#[serde(with = "Refusal")] Fault),
+    /// The call has no effect: there were too many, says the service in its own words.
+    Throttle,
+    /// The call has no effect: the service failed by itself, with this status (500 or 503), in its own words.
+    Fail(u16),
+    /// The call has no effect: the connection ends before it arrives.
+    Reset,
+    /// The call has no effect and no answer, though the connection stays: a caller without patience waits for ever.
+    NoAnswer,
     /// The call has its effect, but the connection ends before the answer.
     LoseAnswer,
+    /// The call has its effect and is answered; no later call of its caller gets through. In this process a caller is a
+    /// [`crate::client::Caller`]; over a socket it is known by its access key, until the faults are cleared.
+    KillCaller,
     /// The call is answered late, in sandbox time.
     Delay(#[serde(with = "seconds")] Duration),
 }
@@ -78,10 +97,13 @@ mod seconds {
     }
 }
 
-/// The rules in force.
+/// What is in force.
 #[derive(Debug, Default)]
 pub struct Faults {
     rules: Vec<Rule>,
+    chaos: Option<chaos::Running>,
+    /// The access keys of callers that were killed.
+    dead: BTreeSet<String>,
     /// Whether the regions' services were told of unhealthy images, and have to be told when there are none any more.
     dialled: bool,
     /// Tasks of these images never get healthy.
@@ -92,8 +114,34 @@ pub struct Faults {
 #[derive(Debug, Default)]
 pub(crate) struct Outcome {
     pub(crate) delay: Option<Duration>,
-    pub(crate) before: Option<Fault>,
+    pub(crate) before: Option<Before>,
     pub(crate) lose_answer: bool,
+    pub(crate) kill_caller: bool,
+}
+
+/// What keeps a call from having its effect.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Before {
+    Refused(Fault),
+    Reset,
+    NoAnswer,
+}
+
+impl Outcome {
+    fn add(&mut self, strike: &Strike, call: &Call) {
+        match strike {
+            Strike::Refuse(fault) => self.before = Some(Before::Refused(fault.clone())),
+            Strike::Throttle => self.before = Some(Before::Refused(throttled(&call.service))),
+            Strike::Fail(status) => {
+                self.before = Some(Before::Refused(failed(&call.service, *status)));
+            }
+            Strike::Reset => self.before = Some(Before::Reset),
+            Strike::NoAnswer => self.before = Some(Before::NoAnswer),
+            Strike::LoseAnswer => self.lose_answer = true,
+            Strike::KillCaller => self.kill_caller = true,
+            Strike::Delay(span) => self.delay = Some(self.delay.unwrap_or_default().max(*span)),
+        }
+    }
 }
 
 impl Faults {
@@ -105,6 +153,16 @@ impl Faults {
     /// The rules, those that have struck for the last time too.
     pub fn rules(&self) -> &[Rule] {
         &self.rules
+    }
+
+    /// Strikes by chance from now on, besides the rules; `None` ends it.
+    pub fn set_chaos(&mut self, chaos: Option<Chaos>) {
+        self.chaos = chaos.map(chaos::Running::new);
+    }
+
+    /// By what chance calls are struck.
+    pub fn chaos(&self) -> Option<&Chaos> {
+        self.chaos.as_ref().map(chaos::Running::chaos)
     }
 
     /// Tells the regions' services which images never get healthy.
@@ -122,13 +180,16 @@ impl Faults {
         self.dialled = !self.unhealthy_images.is_empty();
     }
 
-    /// Takes all rules away.
+    /// Takes everything away; the dead live again.
     pub fn clear(&mut self) {
         self.rules.clear();
+        self.chaos = None;
+        self.dead.clear();
         self.unhealthy_images.clear();
     }
 
-    pub(crate) fn strike(&mut self, call: &Call) -> Outcome {
+    /// What is to be done with a call that comes at `now`.
+    pub(crate) fn strike(&mut self, call: &Call, now: Millis) -> Outcome {
         let mut outcome = Outcome::default();
         for rule in self.rules.iter_mut().filter(|rule| rule.times > 0) {
             let matches =
@@ -142,12 +203,25 @@ impl Faults {
                 continue;
             }
             rule.times -= 1;
-            match &rule.strike {
-                Strike::Refuse(fault) => outcome.before = Some(fault.clone()),
-                Strike::LoseAnswer => outcome.lose_answer = true,
-                Strike::Delay(span) => outcome.delay = Some(*span),
+            outcome.add(&rule.strike, call);
+        }
+        if let Some(chaos) = &mut self.chaos {
+            for strike in chaos.strike(call, now) {
+                outcome.add(&strike, call);
             }
         }
         outcome
     }
+
+    /// Whether the caller with this access key was killed.
+    pub(crate) fn is_dead(&self, access_key: &str) -> bool {
+        self.dead.contains(access_key)
+    }
+
+    pub(crate) fn kill(&mut self, access_key: &str) {
+        self.dead.insert(access_key.to_owned());
+    }
 }
+
+#[cfg(test)]
+mod tests;

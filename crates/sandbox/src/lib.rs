@@ -32,8 +32,9 @@ use bytes::Bytes;
 use http::{Request, Response};
 use serde::{Deserialize, Serialize};
 
+use crate::client::Life;
 use crate::clock::Clock;
-use crate::faults::Faults;
+use crate::faults::{Before, Faults};
 use crate::world::World;
 
 /// How a sandbox is set up.
@@ -169,6 +170,24 @@ impl Sandbox {
         })
     }
 
+    /// Another account that begins as this one was left, at that time, on a clock of its own: what happens to one doesn't to
+    /// the other. Faults, counts and what was pushed with git stay behind, and nothing of the copy is saved.
+    pub fn fork(&self) -> Result<Self, Error> {
+        let world = lock(&self.inner.world).clone();
+        Ok(Self {
+            inner: Arc::new(Inner {
+                clock: Clock::new(self.inner.clock.speed(), world.now),
+                world: Mutex::new(world),
+                faults: Mutex::new(Faults::default()),
+                record: Mutex::new(Record::default()),
+                repositories: git::Repositories::new(None)?,
+                data: None,
+                changes: AtomicU64::new(0),
+                sockets: Mutex::new(None),
+            }),
+        })
+    }
+
     /// Answers one request of any AWS protocol, of git, or of the sandbox's own control API (`/_sandbox/…`).
     pub async fn handle(&self, request: Request<Bytes>) -> Response<Bytes> {
         let path = request.uri().path();
@@ -187,12 +206,21 @@ impl Sandbox {
             Ok(call) => call,
             Err(refusal) => return refusal,
         };
-        let verdict = lock(&self.inner.faults).strike(&call);
+        let life = request.extensions().get::<Life>().cloned();
+        let verdict = {
+            let mut faults = lock(&self.inner.faults);
+            if life.is_none() && faults.is_dead(&call.access_key) {
+                return wire::lost();
+            }
+            faults.strike(&call, self.inner.clock.now())
+        };
         if let Some(delay) = verdict.delay {
             tokio::time::sleep(self.inner.clock.real(delay)).await;
         }
         let response = match verdict.before {
-            Some(fault) => wire::encode_fault(&call, &fault),
+            Some(Before::Reset) => return wire::lost(),
+            Some(Before::NoAnswer) => return std::future::pending().await,
+            Some(Before::Refused(fault)) => wire::encode_fault(&call, &fault),
             None => {
                 let mut world = self.world();
                 wire::encode(&call, services::call(&mut world, &call))
@@ -207,6 +235,27 @@ impl Sandbox {
         self.keep(&call, &request, &response);
         if verdict.lose_answer {
             return wire::lost();
+        }
+        if verdict.kill_caller {
+            return self.kill(&call, life, response);
+        }
+        response
+    }
+
+    /// Ends a caller's life with `response`, the last that it gets.
+    fn kill(
+        &self,
+        call: &wire::Call,
+        life: Option<Life>,
+        mut response: Response<Bytes>,
+    ) -> Response<Bytes> {
+        match life {
+            Some(life) => {
+                life.end();
+                let mark = http::HeaderValue::from_static("true");
+                response.headers_mut().insert(wire::LAST_HEADER, mark);
+            }
+            None => lock(&self.inner.faults).kill(&call.access_key),
         }
         response
     }

@@ -220,6 +220,9 @@ pub fn lost() -> Response<Bytes> {
 /// The header by which [`lost`] is known.
 pub const LOST_HEADER: &str = "x-sandbox-lost";
 
+/// The header of the last answer that a caller in this process gets.
+pub(crate) const LAST_HEADER: &str = "x-sandbox-last";
+
 /// Headers as text, lower-case names.
 pub fn headers(headers: &HeaderMap) -> BTreeMap<String, String> {
     let text = |value: &http::HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
