@@ -195,7 +195,7 @@ impl<'a> Run<'a> {
         let progress = Progress::new(move |what| drop(speaker.send((id, what))));
         let (cloud, key) = (self.cloud, &step.key);
         match &step.action {
-            Action::Create { want, tags } => {
+            Action::Create { want, tags, .. } => {
                 let want = self.resolved(want);
                 Box::pin(async move {
                     (

@@ -9,6 +9,7 @@ use ecspipe_spec::{AppName, Facts, Names};
 use futures::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 
+use crate::applied::{APPLIED_TAG, Applied, applied};
 use crate::plan::Change;
 use crate::resource::{Key, Kind, Resource};
 
@@ -30,7 +31,8 @@ pub const NAME_TAG: &str = "Name";
 ///   the answer: a client token ([`Resource::request_token`]) where AWS takes one, else a look for the
 ///   resource by its tags or its name before a second try. Creating what is there under our tags is a success.
 /// - *Half a creation is no loss.* What `create` left out (a bucket without its policy) shows as a difference in the next plan.
-///   So `create` sends the call that makes the resource first, and everything else after it.
+///   So `create` sends the call that makes the resource first, and everything else after it; `update` sends the tags last,
+///   since they say what was applied.
 /// - *Deleting what isn't there is a success.*
 /// - Fields named in [`crate::resource::ORDER_ONLY`] are reported empty and ignored.
 pub trait Cloud: Send + Sync {
@@ -121,8 +123,8 @@ impl Scope {
     }
 }
 
-/// The tags of one resource: the owner's, [`APP_TAG`], [`RESOURCE_TAG`], and for EC2 [`NAME_TAG`]. Empty for a kind that
-/// can't carry any.
+/// The tags of one resource: the owner's, [`APP_TAG`], [`RESOURCE_TAG`], for EC2 [`NAME_TAG`], and in a graph [`APPLIED_TAG`]. Empty for a
+/// kind that can't carry any.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 #[serde(transparent)]
 pub struct Tags(BTreeMap<String, String>);
@@ -141,6 +143,15 @@ impl Tags {
         tags.insert(APP_TAG.to_owned(), app.to_string());
         tags.insert(RESOURCE_TAG.to_owned(), key.to_string());
         Self(tags)
+    }
+
+    /// The same with what is wanted of `resource`, by which a later plan knows what was applied.
+    pub(crate) fn with_applied(mut self, resource: &Resource) -> Self {
+        if Applied::is_kept(resource.kind()) {
+            let applied = applied(resource, &self.0);
+            self.0.insert(APPLIED_TAG.to_owned(), applied);
+        }
+        self
     }
 
     /// All of them.

@@ -50,7 +50,7 @@ impl Graph {
             .into_iter()
             .filter(|token| self.get(token).is_some())
             .collect();
-        let tags = Tags::new(&self.app, &key, &self.owner_tags);
+        let tags = Tags::new(&self.app, &key, &self.owner_tags).with_applied(&resource);
         self.nodes.push(Node {
             key: key.clone(),
             resource,

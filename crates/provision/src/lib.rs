@@ -13,6 +13,7 @@
     reason = "a cloud's error carries all that a user is shown, and it is never on a hot path"
 )]
 
+pub mod applied;
 pub mod apply;
 pub mod check;
 pub mod cloud;
@@ -26,6 +27,7 @@ mod outputs;
 pub mod plan;
 pub mod resource;
 
+pub use applied::{APPLIED_TAG, Applied};
 pub use apply::{ApplyOptions, Failure, Outcome, Skip, apply};
 pub use check::check;
 pub use cloud::{Cloud, CloudError, CloudErrorKind, Detail, Have, Made, Progress, Scope, Tags};
@@ -35,8 +37,8 @@ pub use graph::{Graph, Node};
 pub use inventory::{Inventory, observe};
 pub use outputs::{Outputs, outputs};
 pub use plan::{
-    Action, ActionKind, Change, Deferred, Mode, Options, Plan, Refusal, RefusalReason, Step,
-    Summary, plan,
+    Action, ActionKind, Change, Deferred, Mode, Options, Origin, Plan, Refusal, RefusalReason,
+    Step, Summary, plan,
 };
 pub use resource::{Area, Id, Key, Kind, Link, Resource};
 pub use tokio_util::sync::CancellationToken;

@@ -2,6 +2,7 @@
 //! with their order and their reasons. So detailed that carrying it out decides nothing. Must not do I/O.
 
 mod diff;
+mod origin;
 mod planner;
 mod replace;
 mod settle;
@@ -16,6 +17,7 @@ use serde_json::Value;
 pub use self::diff::diff;
 use self::planner::Planner;
 pub(crate) use self::planner::needs;
+pub(crate) use self::settle::delegated;
 pub use self::settle::settle;
 use crate::cloud::{Have, Made, Tags};
 use crate::graph::Graph;
@@ -93,6 +95,9 @@ pub enum Action {
         /// Its tags.
         #[serde(skip)]
         tags: Tags,
+        /// Why it is missing: the spec is the first to want it, or somebody has deleted it. What can't be told counts as
+        /// the spec's.
+        origin: Origin,
     },
     /// It is changed in place.
     Update {
@@ -194,6 +199,23 @@ pub struct Change {
     /// What is wanted; `None` where the field is to go. A token such as `${subnet/public-eu-central-1a}` stands for an id that
     /// only the run will know.
     pub want: Option<Value>,
+    /// Where the difference comes from.
+    pub origin: Origin,
+}
+
+/// Where a difference comes from, as far as it can be told: see [`crate::applied`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Origin {
+    /// The spec: something else is wanted than was last applied. So is everything of a resource that doesn't say what was applied.
+    Spec,
+    /// Somebody's hand: what is wanted was applied before, and is no longer there. What an interrupted run has left
+    /// undone looks the same.
+    Drift,
+    /// Another step: it refers to something that this plan makes, or makes again.
+    Follows,
+    /// Nothing that does anything: the record of what was applied is brought up to date.
+    Record,
 }
 
 impl Change {

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use ecspipe_provision::plan::diff;
-use ecspipe_provision::{Change, Cloud as _, Have, Key, Kind, Progress, Resource, Tags};
+use ecspipe_provision::{Change, Cloud as _, Have, Key, Kind, Origin, Progress, Resource, Tags};
 use serde_json::{Value, json};
 
 use super::place::Place;
@@ -23,6 +23,7 @@ pub(crate) async fn and_back(place: &Place) {
                 field: field.to_owned(),
                 have: None,
                 want: None,
+                origin: Origin::Spec,
             }));
             owner.insert("meddler".to_owned(), "somebody".to_owned());
         }

@@ -262,9 +262,6 @@ pub(crate) async fn update(
     want: &Bucket,
     update: &Update<'_>,
 ) -> Result<(), CloudError> {
-    if update.touches(&["tags"]) {
-        set_tags(account, &want.name, update.tags).await?;
-    }
     if update.touches(&["public_access_blocked"]) {
         set_public_access_block(account, want).await?;
     }
@@ -285,6 +282,10 @@ pub(crate) async fn update(
     }
     if update.touches(&["policy"]) {
         set_policy(account, want, update.progress).await?;
+    }
+    // Last, as everywhere: they say what was applied.
+    if update.touches(&["tags"]) {
+        set_tags(account, &want.name, update.tags).await?;
     }
     Ok(())
 }

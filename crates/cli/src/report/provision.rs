@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use ecspipe_provision::{
-    Action, ActionKind, Area, Because, Change, CloudError, Event, Key, Outcome, Outputs, Plan,
-    Step, Summary,
+    Action, ActionKind, Area, Because, Change, CloudError, Event, Key, Origin, Outcome, Outputs,
+    Plan, Step, Summary,
 };
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::Value;
@@ -126,7 +126,13 @@ fn sign(style: &Style, kind: ActionKind) -> String {
 }
 
 fn changes(world: &World, style: &Style, changes: &[Change]) {
-    for change in changes {
+    if changes.iter().all(|change| change.origin == Origin::Record) {
+        world.out(style.dim("      records what was applied"));
+    }
+    for change in changes
+        .iter()
+        .filter(|change| change.origin != Origin::Record)
+    {
         let have = change
             .have
             .as_ref()

@@ -4,12 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use super::Change;
+use super::{Change, Origin};
 use crate::cloud::Tags;
 use crate::resource::{Kind, ORDER_ONLY};
 
 /// The fields in which `want` differs from `have`, in the order of the fields. Lists of the same length are compared element by
-/// element if they hold objects, else as one value.
+/// element if they hold objects, else as one value. Where a difference comes from isn't known here: the spec, until something else shows.
 pub fn diff(have: &Value, want: &Value) -> Vec<Change> {
     let mut changes = Vec::new();
     compare("", have, want, &mut changes);
@@ -35,6 +35,7 @@ pub(super) fn tags(kind: Kind, have: &BTreeMap<String, String>, want: &Tags) -> 
             field: format!("tags.{key}"),
             have: text(have, key),
             want: text(want, key),
+            origin: Origin::Spec,
         })
         .collect()
 }
@@ -55,6 +56,7 @@ fn compare(path: &str, have: &Value, want: &Value, changes: &mut Vec<Change>) {
                         field: path,
                         have: have.cloned(),
                         want: want.cloned(),
+                        origin: Origin::Spec,
                     }),
                 }
             }
@@ -71,6 +73,7 @@ fn compare(path: &str, have: &Value, want: &Value, changes: &mut Vec<Change>) {
                 field: path.to_owned(),
                 have: Some(have.clone()),
                 want: Some(want.clone()),
+                origin: Origin::Spec,
             });
         }
         _ => {}

@@ -7,6 +7,7 @@ use std::sync::LazyLock;
 use ipnet::Ipv4Net;
 
 use super::diff::{self, diff};
+use super::origin;
 use super::replace::{OnChange, on_change};
 use super::settle::settle;
 use super::{Action, Change, Deferred, Mode, Options, Plan, Refusal, RefusalReason, Step};
@@ -85,6 +86,7 @@ impl<'a> Planner<'a> {
         Some(Action::Create {
             want,
             tags: node.tags.clone(),
+            origin: origin::of_lack(&node.key, self.graph, self.inventory),
         })
     }
 
@@ -92,6 +94,7 @@ impl<'a> Planner<'a> {
         let settled = settle(&want, &have.resource, self.options.rollout_in_flight);
         let mut changes = diff(&have.resource.properties(), &settled.properties());
         changes.extend(diff::tags(node.key.kind, &have.tags, &node.tags));
+        origin::mark(&mut changes, node, have);
         self.defer(node, &want, &settled);
         let decision = on_change(node.key.kind, &changes);
         let made = Made {

@@ -1,7 +1,7 @@
 //! What belongs to a rollout is never drift: the one place that says which fields those are (AWS.md §4.6).
 //! Must not look at anything but the two resources.
 
-use crate::resource::{Listener, Resource, Service, TaskDefinition};
+use crate::resource::{Kind, Listener, Resource, Service, TaskDefinition};
 
 /// `want` with the fields of `have` that a rollout may have moved. Whatever lies outside of what a rollout does stays as wanted and so
 /// shows as a difference: a target group outside the pair, and, with no rollout in flight, weights left split.
@@ -15,6 +15,22 @@ pub fn settle(want: &Resource, have: &Resource, rollout_in_flight: bool) -> Reso
             task_definition(want, have).into()
         }
         _ => want.clone(),
+    }
+}
+
+/// Whether a property comes with deployments alone, so that it is never compared, nor recorded as applied.
+pub(crate) fn delegated(kind: Kind, property: &str) -> bool {
+    match kind {
+        Kind::Service => matches!(
+            property,
+            "task_definition"
+                | "platform_version"
+                | "subnets"
+                | "security_groups"
+                | "public_address"
+        ),
+        Kind::TaskDefinition => true,
+        _ => false,
     }
 }
 

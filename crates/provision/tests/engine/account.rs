@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use ecspipe_provision::memory::Memory;
 use ecspipe_provision::{
     ApplyOptions, CancellationToken, Error, Event, Graph, Inputs, Inventory, Key, Mode, Options,
-    Outcome, Plan, Resource, Scope, apply, check, desired, observe, plan, scope,
+    Origin, Outcome, Plan, Resource, Scope, apply, check, desired, observe, plan, scope,
 };
 use ecspipe_spec::{Facts, Spec};
 
@@ -136,7 +136,8 @@ pub(crate) fn edit(cloud: &Memory, key: &str, change: impl Fn(&mut Resource)) {
     assert_eq!(edited, 1, "{key}");
 }
 
-/// The steps of a plan, one a line: `update listener/test: port`.
+/// The steps of a plan, one a line: `update listener/test: port`. The record of what was applied goes with every change of
+/// the spec, and is left out.
 pub(crate) fn steps(plan: &Plan) -> Vec<String> {
     let show = |step: &ecspipe_provision::Step| {
         let action = format!("{:?}", step.action.kind()).to_lowercase();
@@ -144,6 +145,7 @@ pub(crate) fn steps(plan: &Plan) -> Vec<String> {
             .action
             .changes()
             .iter()
+            .filter(|change| change.origin != Origin::Record)
             .map(|change| change.field.as_str())
             .collect();
         if fields.is_empty() {

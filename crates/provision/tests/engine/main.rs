@@ -7,5 +7,6 @@ mod apply;
 mod converge;
 mod desired;
 mod drift;
+mod origin;
 mod refuse;
 mod specs;
