@@ -46,7 +46,7 @@ pub struct Target {
     pub test_port: u16,
     /// The names of both target groups.
     pub target_groups: Vec<String>,
-    /// The versioned bucket of the bundle.
+    /// The versioned bucket of the bundle and of the pipeline's artifacts.
     pub bundle_bucket: String,
     /// The bundle's key in it.
     pub bundle_key: String,
@@ -73,7 +73,7 @@ impl Target {
             test_listener: None,
             test_port: spec.load_balancer.test.port,
             target_groups: vec![names.target_group("blue"), names.target_group("green")],
-            bundle_bucket: names.bucket("bundle"),
+            bundle_bucket: names.bucket("artifacts"),
             bundle_key: names.bundle_key().to_owned(),
             log_group: names.service_log_group(),
             app,

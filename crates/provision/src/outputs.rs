@@ -75,6 +75,6 @@ pub fn outputs(known: &BTreeMap<Key, Made>, spec: &Spec) -> Outputs {
         deployment_application: id(Kind::DeploymentApplication, "main"),
         deployment_group: id(Kind::DeploymentGroup, "main"),
         pipeline: id(Kind::Pipeline, "main"),
-        bundle_bucket: id(Kind::Bucket, "bundle"),
+        bundle_bucket: id(Kind::Bucket, "artifacts"),
     }
 }

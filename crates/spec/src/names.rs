@@ -84,7 +84,7 @@ impl Names {
         fit(&self.app, &format!("-{colour}"), 32)
     }
 
-    /// A bucket, `artifacts` or `bundle`: unique in the partition through account and region, at most 63 characters.
+    /// The bucket, `artifacts`: unique in the partition through account and region, at most 63 characters.
     pub fn bucket(&self, purpose: &str) -> String {
         fit(
             &self.app,
@@ -132,9 +132,19 @@ impl Names {
         format!("{}-{parameters}", self.app)
     }
 
-    /// The key of the bundle in the bundle bucket. One object, versioned: the pipeline's S3 source watches one key.
+    /// The key of the bundle in the bucket. One object, versioned: the pipeline's S3 source watches one key.
     pub fn bundle_key(&self) -> &'static str {
         "bundle.zip"
+    }
+
+    /// How the keys of the pipeline's artifacts begin. CodePipeline cuts the pipeline's name to 20 characters; a longer name
+    /// gives its beginning without a slash, which is right whether it is cut or not. No app's name begins like the other keys
+    /// of the bucket do and goes on with a slash, except `ecspipe`, whose artifacts lie one folder deeper than the lease.
+    pub fn artifact_prefix(&self) -> String {
+        if self.app.len() <= 20 {
+            return format!("{}/", self.app);
+        }
+        self.app[..20].to_owned()
     }
 }
 
@@ -191,7 +201,7 @@ mod tests {
             ["blue", "green"]
                 .map(|colour| ("target group".to_owned(), names.target_group(colour), 32)),
         );
-        all.extend(["artifacts", "bundle"].map(|of| ("bucket".to_owned(), names.bucket(of), 63)));
+        all.push(("bucket".to_owned(), names.bucket("artifacts"), 63));
         all.extend(RoleName::ALL.map(|role| ("role".to_owned(), names.role(role), 64)));
         all.extend(
             ["balancer", "service", "endpoints"]
@@ -255,7 +265,7 @@ mod tests {
             let mut seen = BTreeSet::new();
             for region in REGIONS {
                 let names = Names::new(&app, &Facts::new("111122223333", region));
-                for name in RoleName::ALL.map(|role| names.role(role)).into_iter().chain([names.bucket("bundle")]) {
+                for name in RoleName::ALL.map(|role| names.role(role)).into_iter().chain([names.bucket("artifacts")]) {
                     prop_assert!(seen.insert(name.clone()), "{name}");
                 }
             }
@@ -269,6 +279,30 @@ mod tests {
         // What an app would have to be called to get the same name without shortening.
         let twin = long.strip_suffix("-green").unwrap();
         assert!(AppName::new(twin).is_err(), "{twin}");
+    }
+
+    #[test]
+    fn artifacts_are_told_from_the_other_objects_of_the_bucket() {
+        let facts = Facts::new("111122223333", "eu-central-1");
+        let check = |app: &str, artifact: &str| {
+            let prefix = Names::new(&AppName::new(app).unwrap(), &facts).artifact_prefix();
+            assert!(artifact.starts_with(&prefix), "{artifact} {prefix}");
+            assert!(!"bundle.zip".starts_with(&prefix), "{prefix}");
+        };
+        check("web", "web/SourceOutp/AbCdEfG");
+        check("bundle", "bundle/SourceOutp/AbCdEfG");
+        check(
+            "a-name-of-20-letters",
+            "a-name-of-20-letters/SourceOutp/AbCdEfG",
+        );
+        check(
+            "ecs-deployment-pipeline",
+            "ecs-deployment-pipel/SourceOutp/AbCdEfG",
+        );
+        check(
+            "ecs-deployment-pipeline",
+            "ecs-deployment-pipeline/SourceOutp/AbCdEfG",
+        );
     }
 
     #[test]

@@ -1,7 +1,9 @@
 //! An app's whole life: made, left alone, taken away.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
+use ecspipe_deploy::rollouts::{Rollouts as _, Target};
 use ecspipe_provision::Kind;
 
 use super::place::{PRIVATE, Place, SHORTEST, TUTORIAL, sandbox, spec};
@@ -88,4 +90,34 @@ async fn the_same_app_can_live_in_two_regions() {
     there.assert_settled().await;
     here.down(true).await;
     there.assert_settled().await;
+}
+
+/// Bundle and artifacts lie in one bucket: only a new bundle starts the pipeline.
+#[tokio::test(start_paused = true)]
+async fn only_the_bundle_starts_the_pipeline() {
+    let place = Place::new(TUTORIAL).await;
+    place.up().await;
+    let executions = |target: Target| {
+        let place = &place;
+        async move { place.account.executions(&target, 50).await.unwrap().len() }
+    };
+    let bundle = Target::new(&place.spec, &place.facts);
+    let before = executions(bundle.clone()).await;
+    for key in [
+        "ecs-deployment-pipel/SourceOutp/AbCdEfG",
+        "ecs-deployment-pipel/BundleOutp/bundle.zip",
+        "bundle.zip.old",
+        "ecspipe/lease.json",
+    ] {
+        let other = Target {
+            bundle_key: key.to_owned(),
+            ..bundle.clone()
+        };
+        place.account.put_bundle(&other, b"x", "0").await.unwrap();
+        tokio::time::sleep(Duration::from_secs(600)).await;
+        assert_eq!(executions(bundle.clone()).await, before, "{key}");
+    }
+    place.account.put_bundle(&bundle, b"x", "0").await.unwrap();
+    tokio::time::sleep(Duration::from_secs(600)).await;
+    assert_eq!(executions(bundle).await, before + 1);
 }

@@ -176,7 +176,7 @@ async fn nobody_to_ask() {
     let stage = Stage::new(TUTORIAL);
     let before = stage.things();
     stage.run("up").await.exits(2).says(&[
-        "42 to create",
+        "41 to create",
         "error: there is nobody to ask: make these changes?",
         "hint: pass --yes",
     ]);

@@ -207,6 +207,11 @@ fn lifecycle_rule(rule: &s3::LifecycleRule) -> LifecycleRule {
     let days = |days: Option<i32>| days.and_then(|days| u32::try_from(days).ok());
     LifecycleRule {
         id: rule.id().unwrap_or_default().to_owned(),
+        prefix: rule
+            .filter()
+            .and_then(|filter| filter.prefix())
+            .unwrap_or_default()
+            .to_owned(),
         expire_days: days(rule.expiration().and_then(|expiration| expiration.days())),
         expire_noncurrent_days: days(
             rule.noncurrent_version_expiration()
@@ -445,7 +450,11 @@ fn sdk_rule(
     s3::LifecycleRule::builder()
         .id(&rule.id)
         .status(s3::ExpirationStatus::Enabled)
-        .filter(s3::LifecycleRuleFilter::builder().prefix("").build())
+        .filter(
+            s3::LifecycleRuleFilter::builder()
+                .prefix(&rule.prefix)
+                .build(),
+        )
         .set_expiration(expiration)
         .set_noncurrent_version_expiration(noncurrent)
         .set_abort_incomplete_multipart_upload(abort)

@@ -28,7 +28,7 @@ fn target() -> Target {
         test_listener: None,
         test_port: 8080,
         target_groups: vec![text("web-blue"), text("web-green")],
-        bundle_bucket: text("web-bundle"),
+        bundle_bucket: text("web-artifacts"),
         bundle_key: text("bundle.zip"),
         log_group: text("/ecs/web"),
     }

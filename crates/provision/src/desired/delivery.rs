@@ -1,7 +1,7 @@
 //! From a push to a deployment: stores, repositories, build, pipeline, CodeDeploy, and the rules that start it (AWS.md §4.1, §7).
 //! Must not render a file: the buildspec comes as text.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ecspipe_spec::taskdef::IMAGE_PLACEHOLDER;
 use ecspipe_spec::{Architecture, CodeCommit, RollbackOn, Source, Span, Strategy};
@@ -20,10 +20,11 @@ use crate::resource::{
 
 /// Days after which an artifact of a pipeline run goes: longer than any run can wait for a person.
 const ARTIFACT_DAYS: u32 = 90;
-/// Days for which an overwritten object can be had back.
-const NONCURRENT_DAYS: u32 = 30;
-/// Days for which an older bundle can be had back: a pipeline run that waits still reads its own version.
-const OLD_BUNDLE_DAYS: u32 = 90;
+/// Days for which an overwritten object can be had back, above all an older bundle: a pipeline run that waits still reads its
+/// own version.
+const NONCURRENT_DAYS: u32 = 90;
+/// Days for which an expired artifact can be had back.
+const EXPIRED_ARTIFACT_DAYS: u32 = 1;
 /// Days after which an unfinished upload goes, which nobody sees but everybody pays for.
 const ABORT_UPLOAD_DAYS: u32 = 7;
 /// Images that are kept: enough to roll back far, and a repository that doesn't grow for ever.
@@ -38,8 +39,7 @@ const QUEUED_MINUTES: u32 = 480;
 /// Where things in transit are kept.
 pub(super) struct Stores {
     pub(super) key: Link,
-    pub(super) artifacts: Link,
-    pub(super) bundle: Link,
+    pub(super) bucket: Link,
 }
 
 /// The CodeDeploy side, as the pipeline refers to it.
@@ -62,42 +62,39 @@ pub(super) fn stores(graph: &mut Graph, place: &Place<'_>) -> Stores {
         policy: policies::key(place),
     };
     let key = graph.add("main", key);
-    let mut bucket = |purpose: &str, lifecycle: LifecycleRule, event_notifications: bool| {
-        let name = place.names.bucket(purpose);
-        let bucket = Bucket {
-            versioning: true,
-            encryption_key: Some(key.id()),
-            bucket_key: true,
-            public_access_blocked: true,
-            owner_enforced: true,
-            lifecycle: [lifecycle].into(),
-            policy: policies::bucket(place, &name, &key),
-            event_notifications,
-            name,
-        };
-        graph.add(purpose, bucket)
+    let name = place.names.bucket("artifacts");
+    let bucket = Bucket {
+        versioning: true,
+        encryption_key: Some(key.id()),
+        bucket_key: true,
+        public_access_blocked: true,
+        owner_enforced: true,
+        lifecycle: lifecycle(place),
+        policy: policies::bucket(place, &name, &key),
+        event_notifications: true,
+        name,
     };
-    let artifacts = bucket(
-        "artifacts",
-        lifecycle(Some(ARTIFACT_DAYS), NONCURRENT_DAYS),
-        false,
-    );
-    // The newest bundle never expires: the pipeline reads it at every run.
-    let bundle = bucket("bundle", lifecycle(None, OLD_BUNDLE_DAYS), true);
-    Stores {
-        key,
-        artifacts,
-        bundle,
-    }
+    let bucket = graph.add("artifacts", bucket);
+    Stores { key, bucket }
 }
 
-fn lifecycle(expire_days: Option<u32>, noncurrent_days: u32) -> LifecycleRule {
-    LifecycleRule {
-        id: "expire".to_owned(),
-        expire_days,
-        expire_noncurrent_days: Some(noncurrent_days),
+/// The newest bundle never expires, since the pipeline reads it at every run; what the runs leave behind does.
+fn lifecycle(place: &Place<'_>) -> BTreeSet<LifecycleRule> {
+    let artifacts = LifecycleRule {
+        id: "artifacts".to_owned(),
+        prefix: place.names.artifact_prefix(),
+        expire_days: Some(ARTIFACT_DAYS),
+        expire_noncurrent_days: Some(EXPIRED_ARTIFACT_DAYS),
+        abort_upload_days: None,
+    };
+    let everything = LifecycleRule {
+        id: "everything".to_owned(),
+        prefix: String::new(),
+        expire_days: None,
+        expire_noncurrent_days: Some(NONCURRENT_DAYS),
         abort_upload_days: Some(ABORT_UPLOAD_DAYS),
-    }
+    };
+    [artifacts, everything].into()
 }
 
 /// Tags stand for one image for ever, so that what was tested is what runs; only the layer cache is overwritten.
@@ -264,7 +261,7 @@ pub(super) fn pipeline(
         pipeline_type: "V2".to_owned(),
         execution_mode: "QUEUED".to_owned(),
         role: roles.codepipeline.id(),
-        artifact_bucket: stores.artifacts.id(),
+        artifact_bucket: stores.bucket.id(),
         artifact_key: Some(stores.key.id()),
         stages,
     };
@@ -335,7 +332,7 @@ fn build_project(
 /// The code and the deployment files. Both are watched by event rules: polling is slow, limited, and AWS's default.
 fn sources(place: &Place<'_>, repository: &Link, branch: &str, stores: &Stores) -> Vec<Action> {
     let bundle = [
-        ("S3Bucket", stores.bundle.id()),
+        ("S3Bucket", stores.bucket.id()),
         ("S3ObjectKey", place.names.bundle_key().to_owned()),
         ("PollForSourceChanges", "false".to_owned()),
     ];
@@ -455,7 +452,8 @@ pub(super) fn rules(
         "source": ["aws.s3"],
         "detail-type": ["Object Created"],
         "detail": {
-            "bucket": { "name": [stores.bundle.id()] },
+            "bucket": { "name": [stores.bucket.id()] },
+            // The whole key: the pipeline writes its artifacts into the same bucket, and must not start itself.
             "object": { "key": [place.names.bundle_key()] },
         },
     });

@@ -1,4 +1,4 @@
-//! Who may do what: the policies of key and buckets, and the roles, one for each service that acts for the app. AWS.md §6 has
+//! Who may do what: the policies of key and bucket, and the roles, one for each service that acts for the app. AWS.md §6 has
 //! the documents and what was checked. Every ARN but the key's follows from names, so that roles need wait for nothing else and
 //! have time to spread through IAM. Must not grant what nothing uses yet.
 
@@ -200,7 +200,7 @@ fn codedeploy(place: &Place<'_>, key: &Link) -> Vec<Value> {
         allow(
             "AppSpec",
             &["s3:GetObject", "s3:GetObjectVersion"],
-            json!(objects(place, "artifacts")),
+            json!(artifacts(place)),
         ),
         allow("AppSpecKey", &["kms:Decrypt"], json!(key.id())),
         pass_task_roles(place),
@@ -227,15 +227,11 @@ fn codebuild(place: &Place<'_>, key: &Link) -> Vec<Value> {
             &WRITE_LOG,
             json!(log_streams(place, &place.names.build_log_group())),
         ),
-        allow(
-            "Artifacts",
-            &READ_AND_WRITE,
-            json!(objects(place, "artifacts")),
-        ),
+        allow("Artifacts", &READ_AND_WRITE, json!(artifacts(place))),
         allow(
             "ArtifactBucket",
             &["s3:GetBucketLocation", "s3:GetBucketAcl"],
-            json!(bucket_arn(place, "artifacts")),
+            json!(bucket_arn(place)),
         ),
         allow("ArtifactKey", &USE_KEY, json!(key.id())),
     ]
@@ -248,12 +244,7 @@ fn codepipeline(place: &Place<'_>, key: &Link) -> Vec<Value> {
         repository: source, ..
     }) = &place.spec.source;
     let definitions = place.arn("ecs", &format!("task-definition/{app}:*"));
-    let artifact_bucket = [
-        "s3:GetBucketVersioning",
-        "s3:GetBucketLocation",
-        "s3:ListBucket",
-    ];
-    let bundle_bucket = [
+    let bucket = [
         "s3:GetBucketVersioning",
         "s3:GetBucketLocation",
         "s3:GetBucketAcl",
@@ -280,22 +271,9 @@ fn codepipeline(place: &Place<'_>, key: &Link) -> Vec<Value> {
     ];
     let group = place.arn("codedeploy", &format!("deploymentgroup:{app}/{app}"));
     vec![
-        allow(
-            "ArtifactObjects",
-            &READ_AND_WRITE,
-            json!(objects(place, "artifacts")),
-        ),
-        allow(
-            "ArtifactBucket",
-            &artifact_bucket,
-            json!(bucket_arn(place, "artifacts")),
-        ),
-        allow("BundleObjects", &bundle, json!(objects(place, "bundle"))),
-        allow(
-            "BundleBucket",
-            &bundle_bucket,
-            json!(bucket_arn(place, "bundle")),
-        ),
+        allow("Artifacts", &READ_AND_WRITE, json!(artifacts(place))),
+        allow("Bundle", &bundle, json!(bundle_arn(place))),
+        allow("ArtifactBucket", &bucket, json!(bucket_arn(place))),
         allow("ArtifactKey", &USE_KEY, json!(key.id())),
         allow(
             "Source",
@@ -383,12 +361,18 @@ fn log_streams(place: &Place<'_>, group: &str) -> String {
     place.arn("logs", &format!("log-group:{group}:*"))
 }
 
-fn bucket_arn(place: &Place<'_>, purpose: &str) -> String {
-    place.s3_arn(&place.names.bucket(purpose))
+fn bucket_arn(place: &Place<'_>) -> String {
+    place.s3_arn(&place.names.bucket("artifacts"))
 }
 
-fn objects(place: &Place<'_>, purpose: &str) -> String {
-    format!("{}/*", bucket_arn(place, purpose))
+/// What pipeline runs put into the bucket, `<pipeline>/<artifact>/<characters>`, and nothing else that is in it: a build runs
+/// what a commit says, and must not write the bundle that is deployed, or the lease.
+fn artifacts(place: &Place<'_>) -> String {
+    format!("{}/{}*/*", bucket_arn(place), place.names.artifact_prefix())
+}
+
+fn bundle_arn(place: &Place<'_>) -> String {
+    format!("{}/{}", bucket_arn(place), place.names.bundle_key())
 }
 
 fn allow(sid: &str, actions: &[&str], resource: Value) -> Value {

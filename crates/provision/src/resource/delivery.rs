@@ -29,11 +29,13 @@ pub struct Bucket {
     pub event_notifications: bool,
 }
 
-/// A lifecycle rule for all objects of a bucket.
+/// A lifecycle rule of a bucket.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct LifecycleRule {
     /// Its id.
     pub id: String,
+    /// How the keys begin that it is for; empty for all.
+    pub prefix: String,
     /// Days until the current version expires.
     pub expire_days: Option<u32>,
     /// Days until a version that is no longer current expires.

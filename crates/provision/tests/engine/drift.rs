@@ -224,7 +224,7 @@ fn drift_is_put_right() {
         assert_settled(&cloud, &tutorial());
     };
     check(
-        "bucket/bundle",
+        "bucket/artifacts",
         |resource| {
             let Resource::Bucket(bucket) = resource else {
                 panic!()
@@ -232,7 +232,7 @@ fn drift_is_put_right() {
             bucket.versioning = false;
             bucket.policy = ecspipe_provision::resource::Policy::none();
         },
-        &["update bucket/bundle: versioning, policy"],
+        &["update bucket/artifacts: versioning, policy"],
     );
     check(
         "role/codebuild",
