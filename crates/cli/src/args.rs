@@ -106,6 +106,8 @@ pub enum Command {
     Logs(Logs),
     /// Delete everything that `up` made, but for the source repository.
     Down(Down),
+    /// Print the IAM policy that whoever runs these commands needs on this app, and no more.
+    Policy(Policy),
     /// Run an AWS account in a process, on a port of this machine.
     Sandbox(Sandbox),
     /// Play the whole tutorial on a sandbox: no AWS account needed.
@@ -276,6 +278,38 @@ pub struct Down {
     /// Delete the source repository too, with its history.
     #[arg(long)]
     pub delete_source: bool,
+}
+
+/// `policy`.
+#[derive(Debug, Clone, ClapArgs)]
+pub struct Policy {
+    /// What is run with it; everything but `down --delete-source` otherwise.
+    #[arg(value_enum, value_name = "COMMANDS")]
+    pub commands: Vec<Commands>,
+    /// With `down`: also what `down --delete-source` needs.
+    #[arg(long)]
+    pub delete_source: bool,
+    /// Write the documents into this folder, which is made if it is missing, instead of printing them.
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// The account's twelve digits; AWS is asked where neither this, the spec nor ECSPIPE_ACCOUNT says.
+    #[arg(long, value_name = "ID", env = "ECSPIPE_ACCOUNT")]
+    pub account: Option<String>,
+}
+
+/// Commands that one person or one pipeline runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Commands {
+    /// `plan`, `outputs`.
+    Plan,
+    /// `up`.
+    Up,
+    /// `deploy`.
+    Deploy,
+    /// `status`, `watch`, `reroute`, `stop`, `rollback`, `logs`.
+    Operate,
+    /// `down`.
+    Down,
 }
 
 /// `sandbox`.

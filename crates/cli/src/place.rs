@@ -265,6 +265,79 @@ pub(crate) fn region(
     }))
 }
 
+/// The place that something is written for without a look at it. AWS is asked only where neither flags, spec nor environment say it.
+pub(crate) async fn facts(
+    global: &Global,
+    account: Option<&str>,
+    world: &World,
+    spec: &Spec,
+) -> Result<Facts, Failure> {
+    let account = account
+        .or(spec.account.as_deref())
+        .or(world.var("ECSPIPE_ACCOUNT"));
+    if let Some(account) = account
+        .filter(|account| account.len() != 12 || !account.chars().all(|c| c.is_ascii_digit()))
+    {
+        let message = format!("`{account}` is not an account id");
+        return Err(Failure::new(Exit::Usage, message)
+            .hint("an account id has twelve digits: `--account 111122223333`"));
+    }
+    let region = region(global, world, spec)?;
+    if let Some(region) = region
+        .as_ref()
+        .filter(|region| !ecspipe_spec::is_region(region))
+    {
+        let message = format!("`{region}` is not a region");
+        return Err(
+            Failure::new(Exit::Usage, message).hint("a region is written like `eu-central-1`")
+        );
+    }
+    match (account, region) {
+        (Some(account), Some(region)) => Ok(Facts::new(account, region)),
+        (account, region) => {
+            let asked = ask(global, world, spec, account).await;
+            asked.map_err(|failure| unknown(failure, account.is_none(), region.is_none()))
+        }
+    }
+}
+
+/// A profile or the environment may know the region without a call; the account only AWS knows.
+async fn ask(
+    global: &Global,
+    world: &World,
+    spec: &Spec,
+    account: Option<&str>,
+) -> Result<Facts, Failure> {
+    let (reached, _) = reach(global, world, spec).await?;
+    match account {
+        Some(account) => Ok(Facts::new(account, reached.region())),
+        None => Ok(reached.facts(false).await?),
+    }
+}
+
+fn unknown(mut failure: Failure, account: bool, region: bool) -> Failure {
+    let (what, how) = match (account, region) {
+        (true, true) => (
+            "account and region are",
+            "`--account ID` and `--region REGION`",
+        ),
+        (true, false) => (
+            "the account is",
+            "`--account ID` (or `account:` in the spec, or ECSPIPE_ACCOUNT)",
+        ),
+        _ => (
+            "the region is",
+            "`--region REGION` (or `region:` in the spec, or AWS_REGION)",
+        ),
+    };
+    failure.details.extend(failure.hint.take());
+    failure.message = format!(
+        "{what} not known, and asking AWS failed: {}",
+        failure.message
+    );
+    failure.hint(format!("with {how} nothing is asked of AWS"))
+}
+
 /// Reaches the account: AWS, the sandbox in this process, the running one, or another emulator.
 pub(crate) async fn reach(
     global: &Global,
@@ -382,5 +455,27 @@ impl Link {
             .await
             .map_err(lost)?;
         serde_json::from_slice(&body.body).map_err(|error| lost(error.to_string()))
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    /// The next step is the flag; what AWS or the SDK said is kept.
+    #[test]
+    fn a_place_that_nobody_says() {
+        let said =
+            crate::Failure::new(crate::Exit::Access, "no credentials are known").hint("log in");
+        let have = super::unknown(said, true, false);
+        assert_eq!(have.exit, crate::Exit::Access);
+        assert_eq!(
+            have.message,
+            "the account is not known, and asking AWS failed: no credentials are known"
+        );
+        assert_eq!(have.details, ["log in"]);
+        assert_eq!(
+            have.hint.unwrap(),
+            "with `--account ID` (or `account:` in the spec, or ECSPIPE_ACCOUNT) nothing is asked of AWS"
+        );
     }
 }

@@ -24,6 +24,7 @@ pub mod inventory;
 #[cfg(feature = "fake")]
 pub mod memory;
 mod outputs;
+pub mod permissions;
 pub mod plan;
 pub mod resource;
 
@@ -36,6 +37,7 @@ pub use event::{Because, Event};
 pub use graph::{Graph, Node};
 pub use inventory::{Inventory, observe};
 pub use outputs::{Outputs, outputs};
+pub use permissions::{Duty, Statement, permissions};
 pub use plan::{
     Action, ActionKind, Change, Deferred, Mode, Options, Origin, Plan, Refusal, RefusalReason,
     Step, Summary, plan,

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use ecspipe_provision::Kind;
+use ecspipe_provision::permissions::documents;
+use ecspipe_provision::{Duty, Inputs, Kind, permissions};
 use serde_json::Value;
 
 use super::oracle::{Oracles, lines};
@@ -63,6 +64,26 @@ deploy:
   strategy: { linear: { percent: 10, every: 2m } }
 ";
 
+/// What `ecspipe policy` prints for this app.
+fn operators(place: &Place, policies: &mut BTreeMap<String, Value>) {
+    let buildspec = ecspipe_render::buildspec(&place.spec, &place.facts).unwrap();
+    let inputs = Inputs {
+        spec: &place.spec,
+        facts: &place.facts,
+        buildspec: &buildspec,
+    };
+    let (graph, _) = place.graph();
+    for duty in Duty::ALL {
+        let statements = permissions(&inputs, &graph, &[duty].into());
+        for (index, document) in documents(&statements).into_iter().enumerate() {
+            policies.insert(
+                format!("{}/operator/{duty}/{index}", place.spec.app),
+                document,
+            );
+        }
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn identity_policies_pass_parliament() {
     let Some(oracles) = Oracles::find() else {
@@ -85,6 +106,7 @@ async fn identity_policies_pass_parliament() {
                 policies.insert(format!("{}/{key}/{name}", place.spec.app), policy.clone());
             }
         }
+        operators(&place, &mut policies);
     }
     let answer = oracles.ask(
         "policies.py",
@@ -98,5 +120,5 @@ async fn identity_policies_pass_parliament() {
     assert_eq!(lines(&answer, "problems"), "");
     assert_eq!(lines(&answer, "unused"), "");
     assert_eq!(answer["checked"], policies.len());
-    assert!(policies.len() >= 20, "{:#?}", policies.keys());
+    assert!(policies.len() >= 48, "{:#?}", policies.keys());
 }

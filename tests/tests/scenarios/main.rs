@@ -11,6 +11,7 @@ mod load;
 #[allow(dead_code)]
 #[path = "../provision/place.rs"]
 mod place;
+mod policy;
 mod redact;
 mod restart;
 mod rollouts;

@@ -78,6 +78,10 @@ fn json(command: &str) -> Option<&'static str> {
         "stop" => Some(
             "`{\"deployment\": ID, \"then\": \"roll_back\" | \"leave\"}`, or `{\"execution\": ID}` before there is a deployment.",
         ),
+        "policy" => Some(
+            "`{\"app\", \"account\", \"region\", \"commands\", \"documents\": [DOCUMENT, …], \"statements\": [{\"sid\", \"reason\", \"actions\", \"resources\", \"condition\"}, …]}`; \
+             each document fits into one managed policy. With `--out`: `{\"written\": [PATH, …]}`.",
+        ),
         "logs" => Some("a line an event: `{\"id\", \"at\", \"stream\", \"message\"}`."),
         _ => None,
     }

@@ -9,6 +9,7 @@ mod init;
 mod logs;
 mod outputs;
 mod plan;
+mod policy;
 mod render;
 mod reroute;
 mod rollback;
@@ -51,6 +52,7 @@ pub(crate) async fn exec(args: &Args, world: &World) -> Result<Exit, Failure> {
         Command::Rollback(args) => rollback::exec(global, args, world).await,
         Command::Logs(args) => logs::exec(global, args, world).await,
         Command::Down(args) => down::exec(global, args, world).await,
+        Command::Policy(args) => policy::exec(global, args, world).await,
         Command::Sandbox(args) => sandbox::exec(args, world).await,
         Command::Demo(args) => demo::exec(global, args, world).await,
         Command::Completions(args) => completions::exec(args, world),

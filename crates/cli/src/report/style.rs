@@ -68,3 +68,20 @@ pub(crate) fn span(span: std::time::Duration) -> String {
         seconds => format!("{} min {:02} s", seconds / 60, seconds % 60),
     }
 }
+
+/// How wide prose is, so that it reads well in any terminal.
+const WIDTH: usize = 80;
+
+/// `text` in lines of at most 80 characters; the first begins with `start`, the others are indented as far.
+pub(crate) fn paragraph(text: &str, start: &str) -> Vec<String> {
+    let indent = " ".repeat(start.chars().count());
+    let options = textwrap::Options::new(WIDTH)
+        .initial_indent(start)
+        .subsequent_indent(&indent)
+        .break_words(false)
+        .word_splitter(textwrap::WordSplitter::NoHyphenation);
+    textwrap::wrap(text, options)
+        .into_iter()
+        .map(std::borrow::Cow::into_owned)
+        .collect()
+}

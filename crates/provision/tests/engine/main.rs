@@ -8,5 +8,6 @@ mod converge;
 mod desired;
 mod drift;
 mod origin;
+mod permissions;
 mod refuse;
 mod specs;

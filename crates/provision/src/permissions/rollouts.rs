@@ -1,0 +1,211 @@
+//! What a rollout needs: the bundle, the start, the look at it, the hand on it. Must not cover what its services do with their
+//! own roles.
+
+use super::delivery::{applications, groups, in_flight, pipelines};
+use super::service::{pass_to_tasks, services};
+use super::stores::through_s3;
+use super::{Duty, Sheet};
+use crate::resource::{Kind, Resource};
+
+pub(super) fn allow(sheet: &mut Sheet<'_>) {
+    if sheet.does(Duty::Up) || sheet.does(Duty::Deploy) {
+        bundle(sheet);
+    }
+    if sheet.does(Duty::Deploy) {
+        start(sheet);
+    }
+    if sheet.does(Duty::Operate) {
+        attend(sheet);
+    }
+    if sheet.does(Duty::Deploy) || sheet.does(Duty::Operate) {
+        follow(sheet);
+        deploy(sheet);
+    }
+    if sheet.does(Duty::Doctor) {
+        doctor(sheet);
+    }
+}
+
+/// Head and put of one object, which the bucket's key encrypts.
+fn bundle(sheet: &mut Sheet<'_>) {
+    let bucket = sheet.names.bucket("artifacts");
+    let object = sheet.s3_arn(&format!("{bucket}/{}", sheet.names.bundle_key()));
+    let arn = sheet.s3_arn(&bucket);
+    sheet.allow(
+        "Bundle",
+        "puts the deployment files where they have changed",
+        &["s3:GetObject", "s3:PutObject"],
+        [object],
+    );
+    sheet.allow(
+        "BundleMissing",
+        "lets S3 say that there are no deployment files yet, instead of denying access",
+        &["s3:ListBucket"],
+        [arn],
+    );
+    let condition = through_s3(sheet, &[bucket]);
+    let keys = sheet.arn("kms", "key/*");
+    sheet.allow_if(
+        "BundleKey",
+        "lets S3 encrypt the deployment files with the app's key, and only for that bucket",
+        &["kms:GenerateDataKey"],
+        [keys],
+        condition,
+    );
+}
+
+fn start(sheet: &mut Sheet<'_>) {
+    let pipelines = pipelines(sheet);
+    sheet.allow(
+        "Start",
+        "starts the pipeline",
+        &["codepipeline:StartPipelineExecution"],
+        pipelines,
+    );
+    let definitions: Vec<String> = sheet
+        .names_of(Kind::TaskDefinition)
+        .iter()
+        .map(|family| sheet.arn("ecs", &format!("task-definition/{family}:*")))
+        .collect();
+    sheet.allow(
+        "DefinitionRegister",
+        "registers a task definition for an image that is deployed without the pipeline",
+        &["ecs:RegisterTaskDefinition", "ecs:TagResource"],
+        definitions,
+    );
+    pass_to_tasks(sheet);
+}
+
+fn attend(sheet: &mut Sheet<'_>) {
+    sheet.allow(
+        "Attend",
+        "lets a deployment go on, and stops it; AWS takes no narrower resource for it",
+        &["codedeploy:ContinueDeployment", "codedeploy:StopDeployment"],
+        ["*".to_owned()],
+    );
+    let pipelines = pipelines(sheet);
+    sheet.allow(
+        "PipelineStop",
+        "stops an execution of the pipeline",
+        &["codepipeline:StopPipelineExecution"],
+        pipelines,
+    );
+    let log = service_log(sheet);
+    sheet.allow(
+        "Logs",
+        "reads what the app's tasks log",
+        &["logs:FilterLogEvents"],
+        [log],
+    );
+}
+
+fn service_log(sheet: &Sheet<'_>) -> String {
+    let group = sheet.names.service_log_group();
+    sheet.arn("logs", &format!("log-group:{group}:*"))
+}
+
+fn follow(sheet: &mut Sheet<'_>) {
+    in_flight(sheet);
+    let groups = groups(sheet);
+    sheet.allow(
+        "Rollout",
+        "follows a deployment step by step",
+        &["codedeploy:GetDeployment", "codedeploy:GetDeploymentGroup"],
+        groups,
+    );
+    sheet.list(&[
+        "codedeploy:BatchGetDeploymentTargets",
+        "codedeploy:ListDeploymentTargets",
+        "ecs:DescribeTaskDefinition",
+        "elasticloadbalancing:DescribeListeners",
+        "elasticloadbalancing:DescribeLoadBalancers",
+        "elasticloadbalancing:DescribeTargetGroups",
+        "elasticloadbalancing:DescribeTargetHealth",
+    ]);
+    let pipelines = pipelines(sheet);
+    sheet.allow(
+        "Executions",
+        "follows an execution of the pipeline",
+        &[
+            "codepipeline:GetPipelineExecution",
+            "codepipeline:ListActionExecutions",
+            "codepipeline:ListPipelineExecutions",
+        ],
+        pipelines,
+    );
+    let services = services(sheet);
+    sheet.allow(
+        "ServiceWatch",
+        "sees the tasks of both versions",
+        &["ecs:DescribeServices"],
+        services,
+    );
+    let log = sheet.names.build_log_group();
+    let log = sheet.arn("logs", &format!("log-group:{log}:*"));
+    sheet.allow(
+        "BuildLog",
+        "shows what a failed build said last",
+        &["logs:FilterLogEvents"],
+        [log],
+    );
+}
+
+/// A deployment without the pipeline: an image, or the way back.
+fn deploy(sheet: &mut Sheet<'_>) {
+    let groups = groups(sheet);
+    sheet.allow(
+        "Deploy",
+        "starts a deployment without the pipeline: of an image, or of the last good version",
+        &["codedeploy:CreateDeployment"],
+        groups,
+    );
+    let applications = applications(sheet);
+    sheet.allow(
+        "DeployRevision",
+        "lets CodeDeploy keep the AppSpec that the deployment brings along",
+        &["codedeploy:RegisterApplicationRevision"],
+        applications,
+    );
+    let configs: Vec<String> = sheet
+        .resources(Kind::DeploymentGroup)
+        .filter_map(|resource| match resource {
+            Resource::DeploymentGroup(group) => sheet.known(&group.config),
+            _ => None,
+        })
+        .map(|config| sheet.arn("codedeploy", &format!("deploymentconfig:{config}")))
+        .collect();
+    sheet.allow(
+        "DeploySteps",
+        "reads the steps in which the deployment moves traffic",
+        &["codedeploy:GetDeploymentConfig"],
+        configs,
+    );
+}
+
+/// What `doctor` asks; where one is missing the check is skipped and says so.
+fn doctor(sheet: &mut Sheet<'_>) {
+    sheet.list(&[
+        "ec2:DescribeAddresses",
+        "ec2:DescribeInternetGateways",
+        "ec2:DescribeNatGateways",
+        "ec2:DescribeRegions",
+        "ec2:DescribeVpcs",
+        "elasticloadbalancing:DescribeLoadBalancers",
+        "elasticloadbalancing:DescribeTargetGroups",
+        "servicequotas:ListServiceQuotas",
+    ]);
+    let arns = ["role/*", "user/*"].map(|resource| sheet.iam_arn(resource));
+    sheet.allow(
+        "Simulate",
+        "asks IAM whether the caller may do what the commands need",
+        &["iam:SimulatePrincipalPolicy"],
+        arns,
+    );
+    let linked = sheet.iam_arn("role/aws-service-role/*");
+    sheet.allow(
+        "LinkedRoles",
+        "sees whether the services have their own roles in the account",
+        &["iam:GetRole"],
+        [linked],
+    );
+}
