@@ -165,7 +165,15 @@ pub(crate) fn facts(world: &World) -> Vec<ListenerFacts> {
 /// Answers one request as the listener would.
 pub(crate) fn serve(world: &mut World, listener: &str, inquiry: &Inquiry) -> Served {
     let region = listener.split(':').nth(3).unwrap_or_default().to_owned();
-    let served = answer(world, &region, listener, inquiry);
+    let answer = answer(world, &region, listener, inquiry);
+    let served = answer.served;
+    let answered = elbv2::Answered {
+        listener,
+        group: answer.group.as_deref(),
+        by_target: answer.by_target,
+        status: served.page.status,
+    };
+    elbv2::measure(world, &region, &answered);
     let traffic = &mut world.at(&region).elbv2.traffic;
     *traffic.listeners.entry(listener.to_owned()).or_default() += 1;
     *traffic
@@ -177,7 +185,16 @@ pub(crate) fn serve(world: &mut World, listener: &str, inquiry: &Inquiry) -> Ser
     served
 }
 
-fn answer(world: &mut World, region: &str, listener: &str, inquiry: &Inquiry) -> Served {
+/// What is served, and by whom.
+struct Answer {
+    served: Served,
+    /// The target group that it went to.
+    group: Option<String>,
+    /// Whether a target answered; else it was the balancer itself.
+    by_target: bool,
+}
+
+fn answer(world: &mut World, region: &str, listener: &str, inquiry: &Inquiry) -> Answer {
     let (path, query) = inquiry
         .path_and_query
         .split_once('?')
@@ -205,7 +222,14 @@ fn answer(world: &mut World, region: &str, listener: &str, inquiry: &Inquiry) ->
             let Some(group) = state.traffic.choose(listener, &groups) else {
                 return plain(notice(503, "no target group of this listener has a weight"));
             };
-            plain(forward(world, region, &group, &inquiry.path_and_query))
+            let page = forward(world, region, &group, &inquiry.path_and_query);
+            let by_target = page.is_ok();
+            let page = page.unwrap_or_else(|page| page);
+            Answer {
+                by_target,
+                group: Some(group),
+                ..plain(page)
+            }
         }
         Action::Fixed {
             status,
@@ -231,16 +255,15 @@ fn answer(world: &mut World, region: &str, listener: &str, inquiry: &Inquiry) ->
                 content_type: "text/html".to_owned(),
                 body: Bytes::new(),
             };
-            Served {
-                page,
-                location: Some(location),
-            }
+            let mut answer = plain(page);
+            answer.served.location = Some(location);
+            answer
         }
     }
 }
 
-/// Asks the target whose turn it is.
-fn forward(world: &mut World, region: &str, group: &str, path: &str) -> Page {
+/// Asks the target whose turn it is; the error is the balancer's own page.
+fn forward(world: &mut World, region: &str, group: &str, path: &str) -> Result<Page, Page> {
     let targets = elbv2::in_service(world, region, group);
     let served = world
         .at(region)
@@ -252,22 +275,26 @@ fn forward(world: &mut World, region: &str, group: &str, path: &str) -> Page {
     let turn = *served;
     *served += 1;
     if targets.is_empty() {
-        return notice(503, "no task is registered behind this listener");
+        return Err(notice(503, "no task is registered behind this listener"));
     }
     let (address, port) = &targets[(turn % targets.len() as u64) as usize];
-    match ecs::answer(world, region, address, *port, path) {
-        Some(page) => page,
-        None => notice(
+    ecs::answer(world, region, address, *port, path).ok_or_else(|| {
+        notice(
             502,
             &format!("the task at {address}:{port} does not answer"),
-        ),
-    }
+        )
+    })
 }
 
-fn plain(page: Page) -> Served {
-    Served {
-        page,
-        location: None,
+/// A page of the balancer's own.
+fn plain(page: Page) -> Answer {
+    Answer {
+        served: Served {
+            page,
+            location: None,
+        },
+        group: None,
+        by_target: false,
     }
 }
 

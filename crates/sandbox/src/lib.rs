@@ -105,13 +105,13 @@ pub struct Exchange {
     pub uri: String,
     /// Request headers, lower-case names.
     pub request_headers: BTreeMap<String, String>,
-    /// The request's body, lossy text.
+    /// The request's body: lossy text; CBOR as the JSON that it stands for.
     pub request_body: String,
     /// The HTTP status of the answer.
     pub status: u16,
     /// Answer headers.
     pub response_headers: BTreeMap<String, String>,
-    /// The answer's body, lossy text.
+    /// The answer's body, likewise.
     pub response_body: String,
 }
 
@@ -340,10 +340,10 @@ impl Sandbox {
                     .map(ToString::to_string)
                     .unwrap_or_default(),
                 request_headers: wire::headers(request.headers()),
-                request_body: String::from_utf8_lossy(request.body()).into_owned(),
+                request_body: wire::shown(call.protocol, request.body()),
                 status: response.status().as_u16(),
                 response_headers: wire::headers(response.headers()),
-                response_body: String::from_utf8_lossy(response.body()).into_owned(),
+                response_body: wire::shown(call.protocol, response.body()),
             });
         }
     }

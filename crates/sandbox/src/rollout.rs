@@ -9,7 +9,7 @@ use crate::clock::Millis;
 use crate::services::codedeploy::{
     self, Deployment, ErrorInformation, Event, Phase, Rollback, Routing, Side,
 };
-use crate::services::{ecs, elbv2, events, iam, s3};
+use crate::services::{cloudwatch, ecs, elbv2, events, iam, s3};
 use crate::tasks::schedule;
 use crate::wire::{Fault, Input as _};
 use crate::world::{Wake, World};
@@ -209,12 +209,10 @@ fn alarm(world: &mut World, region: &str, deployment: &Deployment) -> Option<Str
     if !alarms.enabled || deployment.rollback.of.is_some() {
         return None;
     }
-    let active = &world.at(region).codedeploy.alarms;
-    alarms
-        .names
-        .iter()
-        .find(|name| active.contains(name))
-        .cloned()
+    let dialled = world.at(region).codedeploy.alarms.clone();
+    let active =
+        |name: &&String| dialled.contains(name) || cloudwatch::is_in_alarm(world, region, name);
+    alarms.names.iter().find(active).cloned()
 }
 
 // Forward.

@@ -34,7 +34,9 @@ pub(crate) fn request(
                 .header("content-type", "application/x-www-form-urlencoded")
                 .body(Bytes::from(form))
         }
-        Protocol::RestXml => panic!("use `rest` for REST services"),
+        Protocol::RestXml | Protocol::Cbor => {
+            panic!("use `rest` for REST services, JSON for CloudWatch")
+        }
     };
     request.expect("a request")
 }
@@ -139,7 +141,7 @@ pub(crate) async fn pass(seconds: u64) {
     tokio::time::advance(std::time::Duration::from_secs(seconds)).await;
 }
 
-fn authorization(service: &str, region: &str) -> String {
+pub(crate) fn authorization(service: &str, region: &str) -> String {
     format!(
         "AWS4-HMAC-SHA256 Credential=AKID/20260101/{region}/{service}/aws4_request, SignedHeaders=host, Signature=0"
     )

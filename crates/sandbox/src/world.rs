@@ -10,8 +10,8 @@ use sha2::{Digest, Sha256};
 use crate::Error;
 use crate::clock::{EPOCH, Millis};
 use crate::services::{
-    codebuild, codecommit, codedeploy, codepipeline, ec2, ecr, ecs, elbv2, events, iam, kms, logs,
-    s3,
+    cloudwatch, codebuild, codecommit, codedeploy, codepipeline, ec2, ecr, ecs, elbv2, events, iam,
+    kms, logs, s3,
 };
 
 /// Tags of a resource.
@@ -42,6 +42,9 @@ pub struct World {
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[allow(missing_docs)]
 pub struct Region {
+    /// Accounts that were saved before it existed have none.
+    #[serde(default)]
+    pub cloudwatch: cloudwatch::State,
     pub codebuild: codebuild::State,
     pub codecommit: codecommit::State,
     pub codedeploy: codedeploy::State,
@@ -77,6 +80,8 @@ pub enum Wake {
     Pipeline(String),
     /// A CodeBuild build, by id.
     Build(String),
+    /// CloudWatch's alarms of the region.
+    Alarms,
 }
 
 impl Default for World {

@@ -8,6 +8,7 @@ mod balancers;
 mod groups;
 mod health;
 mod listeners;
+mod measured;
 mod rules;
 mod tags;
 
@@ -28,6 +29,7 @@ use crate::world::{Tags, World};
 
 pub(crate) use self::groups::{deregister, register, target_group_arn};
 pub(crate) use self::listeners::{forward, set_forward};
+pub(crate) use self::measured::{Answered, host_counts, measure};
 pub(crate) use self::rules::{Seen, action_for};
 
 /// The operations that the sandbox has.

@@ -1,6 +1,7 @@
 //! The services: one file each, with its state, its operations and its wake-ups. Must not know wire formats
 //! beyond the names of members.
 
+pub mod cloudwatch;
 pub mod codebuild;
 pub mod codecommit;
 pub mod codedeploy;
@@ -36,6 +37,7 @@ pub(crate) fn call(world: &mut World, call: &Call) -> Result<Reply, Fault> {
         "iam" => iam::call(world, call),
         "kms" => kms::call(world, call),
         "logs" => logs::call(world, call),
+        "monitoring" => cloudwatch::call(world, call),
         "s3" => s3::call(world, call),
         "sts" => sts::call(world, call),
         _ => Err(Fault::not_implemented(call)),
@@ -57,6 +59,7 @@ pub fn operations() -> Vec<(&'static str, &'static [&'static str])> {
         ("iam", iam::OPERATIONS),
         ("kms", kms::OPERATIONS),
         ("logs", logs::OPERATIONS),
+        ("monitoring", cloudwatch::OPERATIONS),
         ("s3", s3::OPERATIONS),
         ("sts", sts::OPERATIONS),
     ]
@@ -71,5 +74,6 @@ pub(crate) fn wake(world: &mut World, timer: &Timer) {
         Wake::Deployment(id) => crate::rollout::wake(world, &timer.region, id),
         Wake::Pipeline(name) => crate::pipeline::wake(world, &timer.region, name),
         Wake::Build(id) => crate::build::wake(world, &timer.region, id),
+        Wake::Alarms => cloudwatch::wake(world, &timer.region),
     }
 }

@@ -1,6 +1,7 @@
 //! AWS's wire protocols: which service and operation a request means, and how an answer or an error is written.
 //! Must not know any service's state.
 
+pub(crate) mod cbor;
 pub mod form;
 pub mod input;
 pub mod page;
@@ -26,6 +27,8 @@ pub enum Protocol {
     Ec2,
     /// Method and path, XML bodies: S3.
     RestXml,
+    /// Smithy's RPC v2 with CBOR bodies: CloudWatch, which takes JSON too.
+    Cbor,
 }
 
 /// One decoded request.
@@ -126,6 +129,7 @@ pub fn decode(request: &Request<Bytes>) -> Result<Call, Response<Bytes>> {
         "ec2" => Protocol::Ec2,
         "elasticloadbalancing" | "iam" | "sts" => Protocol::Query,
         "s3" => Protocol::RestXml,
+        _ if cbor::is(request) => Protocol::Cbor,
         _ => Protocol::Json,
     };
     let http = rest::http(request).map_err(|fault| {
@@ -143,6 +147,7 @@ pub fn decode(request: &Request<Bytes>) -> Result<Call, Response<Bytes>> {
         Protocol::Json => json_input(request)?,
         Protocol::Query | Protocol::Ec2 => form::input(&http),
         Protocol::RestXml => (rest::operation(&http), Value::Null),
+        Protocol::Cbor => cbor::input(request).map_err(|fault| cbor_fault(&fault))?,
     };
     Ok(Call {
         protocol,
@@ -179,6 +184,7 @@ pub fn encode(call: &Call, answer: Result<Reply, Fault>) -> Response<Bytes> {
                     body.into(),
                 )
             }
+            Protocol::Cbor => respond(200, &CBOR, cbor::body(&value)),
             _ => respond(
                 200,
                 &[("content-type", "text/xml;charset=UTF-8")],
@@ -200,6 +206,7 @@ pub fn encode_fault(call: &Call, fault: &Fault) -> Response<Bytes> {
             ];
             respond(fault.status, &headers, body.into())
         }
+        Protocol::Cbor => cbor_fault(fault),
         // An answer to HEAD has no body; clients then know the error by its status.
         Protocol::RestXml if call.http.method == Method::HEAD => {
             respond(fault.status, &[], Bytes::new())
@@ -212,6 +219,29 @@ pub fn encode_fault(call: &Call, fault: &Fault) -> Response<Bytes> {
     }
 }
 
+/// The headers of every answer in CBOR.
+const CBOR: [(&str, &str); 2] = [("content-type", cbor::MEDIA), (cbor::HEADER, cbor::NAME)];
+
+/// An error in CBOR. CloudWatch was a query service: clients that knew its codes find them in a header.
+fn cbor_fault(fault: &Fault) -> Response<Bytes> {
+    let body = serde_json::json!({"__type": fault.code, "message": fault.message});
+    let sender = if fault.status < 500 {
+        "Sender"
+    } else {
+        "Receiver"
+    };
+    let code = format!("{};{sender}", fault.code);
+    let headers = CBOR
+        .iter()
+        .copied()
+        .chain([("x-amzn-query-error", code.as_str())]);
+    respond(
+        fault.status,
+        &headers.collect::<Vec<_>>(),
+        cbor::body(&body),
+    )
+}
+
 /// The sign for a connection that ended without an answer; server and connector turn it into one.
 pub fn lost() -> Response<Bytes> {
     respond(599, &[(LOST_HEADER, "true")], Bytes::new())
@@ -222,6 +252,15 @@ pub const LOST_HEADER: &str = "x-sandbox-lost";
 
 /// The header of the last answer that a caller in this process gets.
 pub(crate) const LAST_HEADER: &str = "x-sandbox-last";
+
+/// A body for people: lossy text; CBOR as the JSON that it stands for.
+pub(crate) fn shown(protocol: Protocol, body: &Bytes) -> String {
+    let value = (protocol == Protocol::Cbor).then(|| cbor::shown(body));
+    match value.flatten() {
+        Some(value) => value.to_string(),
+        None => String::from_utf8_lossy(body).into_owned(),
+    }
+}
 
 /// Headers as text, lower-case names.
 pub fn headers(headers: &HeaderMap) -> BTreeMap<String, String> {
