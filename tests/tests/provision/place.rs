@@ -239,8 +239,8 @@ fn collect(path: &str, state: &Value, found: &mut BTreeSet<String>) {
 fn is_history(path: &str, collection: &str, entry: &Value) -> bool {
     let service = path.rsplit('/').next().unwrap();
     match (service, collection) {
-        // What remembers other things, or is remembered: tags by id, revisions that were rolled out, answers by token.
-        (_, "tags" | "tokens" | "traffic") => true,
+        // What remembers other things, or is remembered: tags by id, revisions that were rolled out, answers by token, measurements.
+        (_, "tags" | "tokens" | "traffic" | "metrics") => true,
         ("codebuild", "builds") | ("codedeploy", "deployments") | ("ecs", "images") => true,
         ("ecs", "services") => entry["status"] == "INACTIVE",
         ("ecs", "tasks") => entry["status"] == "Stopped",

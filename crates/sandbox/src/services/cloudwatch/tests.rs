@@ -264,7 +264,10 @@ async fn cbor_is_spoken_too() {
             "/service/GraniteServiceVersion20100801/operation/{operation}"
         ));
         let request = request
-            .header("authorization", crate::testing::authorization("monitoring", REGION))
+            .header(
+                "authorization",
+                crate::testing::authorization("monitoring", REGION),
+            )
             .header("smithy-protocol", "rpc-v2-cbor")
             .body(crate::wire::cbor::body(input))
             .unwrap();
@@ -281,5 +284,8 @@ async fn cbor_is_spoken_too() {
     let unknown = json!({"AlarmName": "none", "StateValue": "OK", "StateReason": "x"});
     let refused = ask("SetAlarmState", &unknown).await;
     assert_eq!(refused.status(), 404);
-    assert_eq!(refused.headers()["x-amzn-query-error"], "ResourceNotFound;Sender");
+    assert_eq!(
+        refused.headers()["x-amzn-query-error"],
+        "ResourceNotFound;Sender"
+    );
 }
