@@ -11,7 +11,7 @@ use sha2::{Digest as _, Sha256};
 use crate::clock::Millis;
 use crate::services::ecs::{self, MEMORY, Service, ServiceEvent, TaskDefinition, TaskSet};
 use crate::services::elbv2::{self, Health};
-use crate::services::{ec2, ecr, logs};
+use crate::services::{ec2, ecr, logs, quotas};
 use crate::wire::Input as _;
 use crate::world::{Tags, Wake, World};
 
@@ -152,6 +152,8 @@ const IDLE: Millis = 30_000;
 const RETRY: Millis = 5_000;
 /// … up to here.
 const LONGEST_RETRY: Millis = 300_000;
+/// What a virtual processor counts in a task definition.
+const UNITS: usize = 1024;
 /// AWS shows the latest hundred events of a service.
 const EVENTS: usize = 100;
 
@@ -579,6 +581,7 @@ impl Look<'_> {
             .ok_or_else(|| "TaskDefinition not found.".to_owned());
         let started = ready.and_then(|definition| {
             ecs::roles_ready(self.world, definition)?;
+            self.find_room(definition, count)?;
             (0..count)
                 .map(|number| self.one(&set, definition, number))
                 .collect::<Result<Vec<String>, String>>()
@@ -598,6 +601,30 @@ impl Look<'_> {
                 put_off(&mut self.service.sets[index], self.world.now);
             }
         }
+    }
+
+    /// Fargate has room for `count` more tasks. Else none is started, and the service tries again later.
+    fn find_room(&self, definition: &TaskDefinition, count: usize) -> Result<(), String> {
+        let region = self.world.regions.get(self.region);
+        let most = region.map_or(usize::MAX, |region| region.quotas.most(&quotas::FARGATE));
+        let units = |definition: &TaskDefinition| -> usize {
+            let cpu = definition
+                .content
+                .text("cpu")
+                .and_then(|cpu| cpu.parse().ok());
+            cpu.unwrap_or_default()
+        };
+        let taken: usize = region
+            .into_iter()
+            .flat_map(|region| region.ecs.tasks.values())
+            .filter(|task| task.status != Status::Stopped)
+            .filter_map(|task| ecs::find_definition(self.world, self.region, &task.definition))
+            .map(units)
+            .sum();
+        if taken + count * units(definition) <= most.saturating_mul(UNITS) {
+            return Ok(());
+        }
+        Err("You've reached the limit on the number of vCPUs you can run concurrently".to_owned())
     }
 
     /// Starts one task.

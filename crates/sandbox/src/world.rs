@@ -11,7 +11,7 @@ use crate::Error;
 use crate::clock::{EPOCH, Millis};
 use crate::services::{
     cloudwatch, codebuild, codecommit, codedeploy, codepipeline, ec2, ecr, ecs, elbv2, events, iam,
-    kms, logs, s3,
+    kms, logs, quotas, s3,
 };
 
 /// Tags of a resource.
@@ -56,6 +56,9 @@ pub struct Region {
     pub events: events::State,
     pub kms: kms::State,
     pub logs: logs::State,
+    /// Missing in what an earlier version saved.
+    #[serde(default)]
+    pub quotas: quotas::State,
 }
 
 /// Something that wakes up at a time.

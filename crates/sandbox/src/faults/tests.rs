@@ -142,7 +142,11 @@ async fn struck(chaos: Chaos, order: impl Iterator<Item = usize>) -> Vec<(usize,
     for number in order {
         let input = json!({"CidrBlock": format!("10.{number}.0.0/16")});
         let request = request("ec2", REGION, "CreateVpc", protocol("ec2"), &input);
-        sandbox.world().at(REGION).ec2.vpc_quota = 100;
+        sandbox
+            .world()
+            .at(REGION)
+            .quotas
+            .set(&crate::services::quotas::VPCS, 100);
         let response = sandbox.handle(request).await;
         let lost = response.headers().contains_key(LOST_HEADER);
         let status = if lost { 0 } else { response.status().as_u16() };

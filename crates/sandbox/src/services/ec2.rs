@@ -97,12 +97,8 @@ pub const OPERATIONS: &[&str] = &[
 ];
 
 /// The service's state in one region.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct State {
-    /// How many elastic addresses the account may hold in the region.
-    pub address_quota: usize,
-    /// How many VPCs the account may hold in the region.
-    pub vpc_quota: usize,
     pub(crate) vpcs: BTreeMap<String, Vpc>,
     pub(crate) subnets: BTreeMap<String, Subnet>,
     pub(crate) gateways: BTreeMap<String, Gateway>,
@@ -115,27 +111,6 @@ pub struct State {
     pub(crate) interfaces: BTreeMap<String, Interface>,
     /// Tags of everything above, by id.
     pub(crate) tags: BTreeMap<String, Tags>,
-}
-
-impl Default for State {
-    fn default() -> Self {
-        Self {
-            // AWS's default quotas of a new account.
-            address_quota: 5,
-            vpc_quota: 5,
-            vpcs: BTreeMap::new(),
-            subnets: BTreeMap::new(),
-            gateways: BTreeMap::new(),
-            addresses: BTreeMap::new(),
-            nats: BTreeMap::new(),
-            tables: BTreeMap::new(),
-            groups: BTreeMap::new(),
-            rules: BTreeMap::new(),
-            endpoints: BTreeMap::new(),
-            interfaces: BTreeMap::new(),
-            tags: BTreeMap::new(),
-        }
-    }
 }
 
 pub(crate) fn call(world: &mut World, call: &Call) -> Answer {

@@ -24,6 +24,7 @@ pub(crate) use self::health::{Health, health, in_service};
 use self::listeners::Listener;
 use self::rules::Rule;
 use super::query::{Answer, page};
+use super::quotas;
 use crate::wire::{Call, Fault, Input as _, Reply};
 use crate::world::{Tags, World};
 
@@ -93,7 +94,7 @@ pub(crate) fn call(world: &mut World, call: &Call) -> Answer {
         "DeleteRule" => rules::delete(world, call),
         "DeleteTargetGroup" => groups::delete(world, call),
         "DeregisterTargets" => groups::deregister_targets(world, call),
-        "DescribeAccountLimits" => account_limits(call),
+        "DescribeAccountLimits" => account_limits(world, call),
         "DescribeCapacityReservation" => balancers::describe_capacity(world, call),
         "DescribeListenerAttributes" => listeners::describe_attributes(world, call),
         "DescribeListeners" => listeners::describe(world, call),
@@ -231,15 +232,13 @@ fn take_attributes(
     Ok(())
 }
 
-fn account_limits(call: &Call) -> Answer {
+fn account_limits(world: &mut World, call: &Call) -> Answer {
     /// AWS's default quotas of a new account.
-    const LIMITS: [(&str, u32); 13] = [
-        ("application-load-balancers", 50),
+    const LIMITS: [(&str, u32); 11] = [
         ("condition-values-per-alb-rule", 5),
         ("condition-wildcards-per-alb-rule", 6),
         ("listeners-per-application-load-balancer", 50),
         ("rules-per-application-load-balancer", 100),
-        ("target-groups", 3000),
         ("target-groups-per-action-on-application-load-balancer", 5),
         ("target-groups-per-application-load-balancer", 100),
         (
@@ -255,12 +254,20 @@ fn account_limits(call: &Call) -> Answer {
         ("certificates-per-application-load-balancer", 25),
     ];
     super::query::only(call, &["Marker", "PageSize"])?;
+    let quotas = &world.at(&call.region).quotas;
+    let dialled = [
+        ("application-load-balancers", &quotas::BALANCERS),
+        ("target-groups", &quotas::TARGET_GROUPS),
+    ]
+    .map(|(name, quota)| (name, quotas.most(quota).to_string()));
     listed(
         call,
         "Limits",
         LIMITS
             .iter()
-            .map(|(name, most)| json!({"Name": name, "Max": most.to_string()}))
+            .map(|(name, most)| (*name, most.to_string()))
+            .chain(dialled)
+            .map(|(name, most)| json!({"Name": name, "Max": most}))
             .collect(),
     )
 }

@@ -16,6 +16,7 @@ pub mod kms;
 pub mod logs;
 pub(crate) mod policy;
 mod query;
+pub mod quotas;
 pub mod s3;
 pub mod sts;
 
@@ -39,6 +40,7 @@ pub(crate) fn call(world: &mut World, call: &Call) -> Result<Reply, Fault> {
         "logs" => logs::call(world, call),
         "monitoring" => cloudwatch::call(world, call),
         "s3" => s3::call(world, call),
+        "servicequotas" => quotas::call(world, call),
         "sts" => sts::call(world, call),
         _ => Err(Fault::not_implemented(call)),
     }
@@ -61,6 +63,7 @@ pub fn operations() -> Vec<(&'static str, &'static [&'static str])> {
         ("logs", logs::OPERATIONS),
         ("monitoring", cloudwatch::OPERATIONS),
         ("s3", s3::OPERATIONS),
+        ("servicequotas", quotas::OPERATIONS),
         ("sts", sts::OPERATIONS),
     ]
 }

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use super::listing::Listing;
 use super::{Answer, Fault, View, done, invalid, missing, need, state, tag};
 use crate::services::query::only;
+use crate::services::quotas;
 use crate::wire::{Call, Input as _, Reply};
 use crate::world::World;
 
@@ -36,13 +37,15 @@ pub(super) fn allocate(world: &mut World, call: &Call) -> Answer {
         ));
     }
     let tags = tag::given(call, "elastic-ip")?;
-    let state_now = state(world, call);
-    if state_now.addresses.len() >= state_now.address_quota {
-        return Err(Fault::new(
-            "AddressLimitExceeded",
-            "The maximum number of addresses has been reached.",
-        ));
-    }
+    let have = state(world, call).addresses.len();
+    quotas::room(
+        world,
+        &call.region,
+        &quotas::ADDRESSES,
+        have,
+        "AddressLimitExceeded",
+        "The maximum number of addresses has been reached.",
+    )?;
     let public_ip = public_ip(world);
     let id = world.id("eipalloc");
     let state_now = state(world, call);

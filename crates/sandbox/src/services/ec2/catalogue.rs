@@ -4,8 +4,9 @@ use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
 use super::listing::Listing;
-use super::{Answer, Fault, invalid, state};
+use super::{Answer, Fault, invalid};
 use crate::services::query::only;
+use crate::services::quotas;
 use crate::wire::{Call, Input as _, Reply};
 use crate::world::World;
 
@@ -280,7 +281,8 @@ pub(super) fn endpoint_services(call: &Call) -> Answer {
 
 pub(super) fn account_attributes(world: &mut World, call: &Call) -> Answer {
     only(call, &["AttributeName"])?;
-    let quota = state(world, call).address_quota.to_string();
+    let addresses = &quotas::ADDRESSES;
+    let quota = world.at(&call.region).quotas.most(addresses).to_string();
     let all = [
         ("supported-platforms", "VPC".to_owned()),
         ("vpc-max-security-groups-per-interface", "5".to_owned()),

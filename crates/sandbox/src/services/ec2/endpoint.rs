@@ -12,6 +12,7 @@ use super::{
 };
 use crate::clock::{Millis, iso};
 use crate::services::query::only;
+use crate::services::quotas;
 use crate::wire::{Call, Input as _, Reply};
 use crate::world::World;
 
@@ -104,6 +105,17 @@ pub(super) fn create(world: &mut World, call: &Call) -> Answer {
         return answer;
     }
     let tags = tag::given(call, "vpc-endpoint")?;
+    if !gateway {
+        let have = interfaces_in(state(world, call), vpc);
+        quotas::room(
+            world,
+            &call.region,
+            &quotas::ENDPOINTS,
+            have,
+            "VpcEndpointLimitExceeded",
+            "The maximum number of VPC endpoints has been reached.",
+        )?;
+    }
     let endpoint = if gateway {
         gateway_endpoint(world, call, vpc, service)?
     } else {
@@ -120,6 +132,17 @@ pub(super) fn create(world: &mut World, call: &Call) -> Answer {
         }
     }
     answer_created(world, call, &id)
+}
+
+/// The interface endpoints of a VPC.
+fn interfaces_in(state: &super::State, vpc: &str) -> usize {
+    let live = |endpoint: &&Endpoint| endpoint.vpc == vpc && endpoint.deleted.is_none();
+    state
+        .endpoints
+        .values()
+        .filter(live)
+        .filter(|endpoint| !endpoint.gateway)
+        .count()
 }
 
 pub(super) fn describe(world: &mut World, call: &Call) -> Answer {

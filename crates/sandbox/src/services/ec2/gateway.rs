@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use super::listing::Listing;
 use super::{Answer, Fault, View, done, invalid, missing, need, state, tag};
 use crate::services::query::only;
+use crate::services::quotas;
 use crate::wire::{Call, Reply};
 use crate::world::World;
 
@@ -18,6 +19,15 @@ pub(crate) struct Gateway {
 pub(super) fn create(world: &mut World, call: &Call) -> Answer {
     only(call, &["TagSpecification"])?;
     let tags = tag::given(call, "internet-gateway")?;
+    let have = state(world, call).gateways.len();
+    quotas::room(
+        world,
+        &call.region,
+        &quotas::GATEWAYS,
+        have,
+        "InternetGatewayLimitExceeded",
+        "The maximum number of internet gateways has been reached.",
+    )?;
     let id = world.id("igw");
     let state = state(world, call);
     state.gateways.insert(id.clone(), Gateway::default());

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use super::listing::Listing;
 use super::{Answer, Fault, State, View, done, invalid, missing, need, state, tag};
 use crate::services::query::only;
+use crate::services::quotas;
 use crate::wire::{Call, Input as _, Reply};
 use crate::world::{Tags, World};
 
@@ -126,6 +127,15 @@ pub(super) fn create(world: &mut World, call: &Call) -> Answer {
         let message = format!("The security group '{name}' already exists for VPC '{vpc}'");
         return Err(Fault::new("InvalidGroup.Duplicate", message));
     }
+    let have = state_now.groups.len();
+    quotas::room(
+        world,
+        &call.region,
+        &quotas::SECURITY_GROUPS,
+        have,
+        "SecurityGroupLimitExceeded",
+        "The maximum number of security groups has been reached.",
+    )?;
     let id = world.id("sg");
     let rule_id = world.id("sgr");
     let everything = Rule {

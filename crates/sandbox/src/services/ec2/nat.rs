@@ -7,6 +7,7 @@ use super::listing::Listing;
 use super::{Answer, Fault, View, interface, invalid, missing, need, state, tag};
 use crate::clock::{Millis, iso};
 use crate::services::query::only;
+use crate::services::quotas;
 use crate::wire::{Call, Input as _, Reply};
 use crate::world::World;
 
@@ -106,6 +107,15 @@ pub(super) fn create(world: &mut World, call: &Call) -> Answer {
         None => None,
     };
     let failure = failure(state_now, &vpc, allocation, public, now);
+    let have = in_zone(state_now, subnet, now);
+    quotas::room(
+        world,
+        &call.region,
+        &quotas::NAT_GATEWAYS,
+        have,
+        "NatGatewayLimitExceeded",
+        "The maximum number of NAT Gateways has been reached.",
+    )?;
     let id = world.id("nat");
     let mut nat = Nat {
         subnet: subnet.to_owned(),
@@ -257,6 +267,17 @@ fn failure(
             format!("Network {vpc} has no Internet gateway attached"),
         )
     })
+}
+
+/// The gateways in the zone of `subnet` that count: pending, available and deleting ones.
+fn in_zone(state: &super::State, subnet: &str, now: Millis) -> usize {
+    let zone = |id: &str| state.subnets.get(id).map(|subnet| subnet.zone.as_str());
+    state
+        .nats
+        .values()
+        .filter(|nat| !matches!(nat.state(now), "failed" | "deleted"))
+        .filter(|nat| zone(&nat.subnet) == zone(subnet))
+        .count()
 }
 
 fn not_found(id: &str) -> Fault {

@@ -10,6 +10,7 @@ use super::listing::Listing;
 use super::{Answer, Fault, State, View, done, invalid, missing, need, state, tag};
 use crate::clock::Millis;
 use crate::services::query::only;
+use crate::services::quotas;
 use crate::wire::{Call, Input as _, Reply};
 use crate::world::World;
 
@@ -72,6 +73,19 @@ pub(super) fn create(world: &mut World, call: &Call) -> Answer {
             return Err(Fault::new("IdempotentParameterMismatch", message));
         }
         None => {
+            let have = state_now
+                .tables
+                .values()
+                .filter(|table| table.vpc == vpc)
+                .count();
+            quotas::room(
+                world,
+                &call.region,
+                &quotas::ROUTE_TABLES,
+                have,
+                "RouteTableLimitExceeded",
+                "The maximum number of route tables has been reached.",
+            )?;
             let id = world.id("rtb");
             let table = Table {
                 vpc: vpc.to_owned(),

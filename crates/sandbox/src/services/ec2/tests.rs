@@ -388,7 +388,11 @@ async fn addresses_are_few() {
         "AddressLimitExceeded",
     )
     .await;
-    sandbox.world().at(REGION).ec2.address_quota = 6;
+    sandbox
+        .world()
+        .at(REGION)
+        .quotas
+        .set(&crate::services::quotas::ADDRESSES, 6);
     address(&sandbox).await;
 }
 

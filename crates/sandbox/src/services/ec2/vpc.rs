@@ -11,6 +11,7 @@ use super::route::{Association, Table};
 use super::{Answer, Fault, State, View, done, group, invalid, missing, need, state, tag};
 use crate::clock::Millis;
 use crate::services::query::only;
+use crate::services::quotas;
 use crate::wire::{Call, Input as _, Reply};
 use crate::world::World;
 
@@ -103,12 +104,15 @@ pub(super) fn create(world: &mut World, call: &Call) -> Answer {
         ));
     }
     let tags = tag::given(call, "vpc")?;
-    if state(world, call).vpcs.len() >= state(world, call).vpc_quota {
-        return Err(Fault::new(
-            "VpcLimitExceeded",
-            "The maximum number of VPCs has been reached.",
-        ));
-    }
+    let have = state(world, call).vpcs.len();
+    quotas::room(
+        world,
+        &call.region,
+        &quotas::VPCS,
+        have,
+        "VpcLimitExceeded",
+        "The maximum number of VPCs has been reached.",
+    )?;
     let id = world.id("vpc");
     let vpc = Vpc {
         cidr,
@@ -309,6 +313,19 @@ pub(super) fn create_subnet(world: &mut World, call: &Call) -> Answer {
             format!("The CIDR '{cidr}' conflicts with another subnet"),
         ));
     }
+    let have = state_now
+        .subnets
+        .values()
+        .filter(|other| other.vpc == vpc)
+        .count();
+    quotas::room(
+        world,
+        &call.region,
+        &quotas::SUBNETS,
+        have,
+        "SubnetLimitExceeded",
+        "The maximum number of subnets has been reached.",
+    )?;
     let subnet = Subnet {
         vpc: vpc.to_owned(),
         zone,

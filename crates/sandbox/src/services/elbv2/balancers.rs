@@ -12,6 +12,7 @@ use super::{
 use crate::clock::{Millis, iso};
 use crate::services::ec2;
 use crate::services::query::only;
+use crate::services::quotas;
 use crate::wire::{Call, Input as _, Reply};
 use crate::world::World;
 
@@ -130,6 +131,15 @@ pub(super) fn create(world: &mut World, call: &Call) -> Answer {
         return answer(world, call, &arn);
     }
     check_room(world, call, &wanted)?;
+    let have = state(world, call).balancers.len();
+    quotas::room(
+        world,
+        &call.region,
+        &quotas::BALANCERS,
+        have,
+        "TooManyLoadBalancers",
+        "The maximum number of load balancers has been reached",
+    )?;
     let attached = world
         .at(&call.region)
         .ec2

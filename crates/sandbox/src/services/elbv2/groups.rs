@@ -13,6 +13,7 @@ use super::{
 };
 use crate::clock::Millis;
 use crate::services::query::only;
+use crate::services::quotas;
 use crate::wire::{Call, Input as _, Reply};
 use crate::world::World;
 
@@ -210,6 +211,15 @@ pub(super) fn create(world: &mut World, call: &Call) -> Answer {
             return Err(Fault::new("DuplicateTargetGroupName", message));
         }
         None => {
+            let have = state(world, call).groups.len();
+            quotas::room(
+                world,
+                &call.region,
+                &quotas::TARGET_GROUPS,
+                have,
+                "TooManyTargetGroups",
+                "The maximum number of target groups has been reached",
+            )?;
             let resource = format!("targetgroup/{name}/{}", world.hex(16));
             let arn = world.arn("elasticloadbalancing", &call.region, &resource);
             let state = state(world, call);
