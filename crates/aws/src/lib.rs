@@ -10,6 +10,7 @@
 
 pub mod classify;
 mod cloud;
+mod existing;
 mod kinds;
 mod pace;
 mod rollouts;
@@ -164,6 +165,7 @@ impl Account {
             account: caller.account,
             region: self.region.clone(),
             zones,
+            existing: Default::default(),
         })
     }
 

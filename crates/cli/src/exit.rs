@@ -160,6 +160,18 @@ impl From<ecspipe_provision::Error> for Failure {
         let message = error.to_string();
         match error {
             Error::Impossible { hint, .. } => Self::new(Exit::Spec, message).hint(hint),
+            Error::Unfit(problems) => {
+                let details = problems
+                    .iter()
+                    .flat_map(|problem| [problem.to_string(), format!("  next: {}", problem.hint)])
+                    .collect();
+                Self {
+                    exit: Exit::Spec,
+                    message: "the spec refers to what can't be used; nothing was done".to_owned(),
+                    details,
+                    hint: None,
+                }
+            }
             Error::Unreadable(errors) => {
                 let mut failures = errors.into_iter().map(Self::from);
                 let Some(mut first) = failures.next() else {

@@ -6,7 +6,10 @@ use std::time::Duration;
 
 use ecspipe_aws::{Account, Connect, Pace};
 use ecspipe_deploy::{Bundle, FollowOptions, Poll, Target, Timestamp, WaitUntil};
-use ecspipe_provision::{Detail, Graph, Inputs, Inventory, Outputs, Scope};
+use ecspipe_provision::existing;
+use ecspipe_provision::{
+    Depth, Detail, Existing, Found, Graph, Inputs, Inventory, Lookup as _, Outputs, Scope,
+};
 use ecspipe_render::direct;
 use ecspipe_sandbox::Sandbox;
 use ecspipe_spec::{Facts, Names, Source, Spec, Zones};
@@ -50,6 +53,10 @@ pub(crate) struct Place {
     pub(crate) facts: Facts,
     /// The account.
     pub(crate) account: Account,
+    /// What the app uses and ecspipe didn't make.
+    pub(crate) existing: Existing,
+    /// What has to hold of it and can't be proved.
+    pub(crate) notes: Vec<String>,
     /// The sandbox that stands in for AWS.
     pub(crate) sandbox: Option<Link>,
     /// How many times as fast as AWS the other side is.
@@ -57,11 +64,56 @@ pub(crate) struct Place {
 }
 
 impl Place {
-    /// Reads the spec and reaches the account. The account that the spec names must be the one that is reached.
+    /// Reads the spec and reaches the account. The account that the spec names must be the one that is reached. Of what exists
+    /// the names are looked up.
     pub(crate) async fn open(global: &Global, world: &World) -> Result<Self, Failure> {
+        let mut place = Self::reached(global, world).await?;
+        let found = place.look_up(Depth::Names).await?;
+        place.take(found)?;
+        Ok(place)
+    }
+
+    /// The same for whoever makes or changes: all that exists and is used is looked up and checked.
+    pub(crate) async fn open_to_change(global: &Global, world: &World) -> Result<Self, Failure> {
+        let mut place = Self::reached(global, world).await?;
+        let found = place.look_up(Depth::Everything).await?;
+        place.take(found)?;
+        let verdict = existing::check(&place.spec, &place.facts, &place.existing);
+        if !verdict.problems.is_empty() {
+            return Err(ecspipe_provision::Error::Unfit(verdict.problems).into());
+        }
+        place.notes = verdict.notes;
+        Ok(place)
+    }
+
+    /// The same for whoever only takes the app away, or asks what is there: what others have taken away by now is no hindrance.
+    pub(crate) async fn open_to_remove(global: &Global, world: &World) -> Result<Self, Failure> {
+        let mut place = Self::reached(global, world).await?;
+        let found = place.look_up(Depth::Names).await?;
+        place.take(Found {
+            problems: Vec::new(),
+            ..found
+        })?;
+        Ok(place)
+    }
+
+    async fn look_up(&self, depth: Depth) -> Result<Found, Failure> {
+        Ok(self.account.look_up(&self.spec, &self.facts, depth).await?)
+    }
+
+    fn take(&mut self, found: Found) -> Result<(), Failure> {
+        if !found.problems.is_empty() {
+            return Err(ecspipe_provision::Error::Unfit(found.problems).into());
+        }
+        self.facts.existing = found.existing.names();
+        self.existing = found.existing;
+        Ok(())
+    }
+
+    async fn reached(global: &Global, world: &World) -> Result<Self, Failure> {
         let spec = spec(global, world)?;
         let (account, sandbox) = reach(global, world, &spec).await?;
-        let with_zones = matches!(spec.network.zones, Zones::Count(_));
+        let with_zones = spec.network.is_own() && matches!(spec.network.zones, Zones::Count(_));
         let facts = account.facts(with_zones).await?;
         if let Some(wanted) = spec
             .account
@@ -81,6 +133,8 @@ impl Place {
             spec,
             facts,
             account,
+            existing: Existing::default(),
+            notes: Vec::new(),
             sandbox,
             speed,
         })
@@ -93,8 +147,12 @@ impl Place {
             spec: &self.spec,
             facts: &self.facts,
             buildspec: &buildspec,
+            existing: &self.existing,
         };
-        let graph = ecspipe_provision::desired(&inputs)?;
+        let graph = match detail {
+            Detail::Properties => ecspipe_provision::desired(&inputs)?,
+            Detail::Identity => ecspipe_provision::named(&inputs)?,
+        };
         let scope = ecspipe_provision::scope(&inputs, &graph);
         let scope = Scope { detail, ..scope };
         let inventory = ecspipe_provision::observe(&self.account, &scope).await?;
@@ -140,10 +198,13 @@ impl Place {
 
     /// The URLs of both listeners, without looking at anything else.
     pub(crate) async fn urls(&self) -> Result<Outputs, Failure> {
-        let balancer = self
-            .account
-            .balancer_host(&self.names().load_balancer())
-            .await?;
+        let balancer = match &self.existing.load_balancer {
+            Some(existing) => Some(existing.dns_name.clone()),
+            None => {
+                let name = self.names().load_balancer();
+                self.account.balancer_host(&name).await?
+            }
+        };
         let url = |port: u16| {
             balancer.as_ref().map(|host| {
                 if port == 80 {
@@ -214,7 +275,7 @@ impl Place {
             return Ok(outputs);
         };
         let listeners = link.listeners().await?;
-        let balancer = self.names().load_balancer();
+        let balancer = self.spec.load_balancer_name(&self.facts);
         let url = |port: u16| {
             let ours = |listener: &&ListenerInfo| {
                 listener.load_balancer == balancer
@@ -293,12 +354,36 @@ pub(crate) async fn facts(
         );
     }
     match (account, region) {
-        (Some(account), Some(region)) => Ok(Facts::new(account, region)),
+        (Some(account), Some(region)) => {
+            let facts = Facts::new(account, region);
+            if spec.unknown_roles(&facts).is_empty() {
+                return Ok(facts);
+            }
+            named_roles(global, world, spec, facts).await
+        }
         (account, region) => {
             let asked = ask(global, world, spec, account).await;
             asked.map_err(|failure| unknown(failure, account.is_none(), region.is_none()))
         }
     }
+}
+
+/// The deployment's files name the ARNs of roles: where the spec has no more than a name or tags, the account is asked.
+async fn named_roles(
+    global: &Global,
+    world: &World,
+    spec: &Spec,
+    facts: Facts,
+) -> Result<Facts, Failure> {
+    let (reached, _) = reach(global, world, spec).await?;
+    let found = reached.look_up(spec, &facts, Depth::Names).await?;
+    if !found.problems.is_empty() {
+        return Err(ecspipe_provision::Error::Unfit(found.problems).into());
+    }
+    Ok(Facts {
+        existing: found.existing.names(),
+        ..facts
+    })
 }
 
 /// A profile or the environment may know the region without a call; the account only AWS knows.
@@ -309,10 +394,14 @@ async fn ask(
     account: Option<&str>,
 ) -> Result<Facts, Failure> {
     let (reached, _) = reach(global, world, spec).await?;
-    match account {
-        Some(account) => Ok(Facts::new(account, reached.region())),
-        None => Ok(reached.facts(false).await?),
+    let facts = match account {
+        Some(account) => Facts::new(account, reached.region()),
+        None => reached.facts(false).await?,
+    };
+    if spec.unknown_roles(&facts).is_empty() {
+        return Ok(facts);
     }
+    named_roles(global, world, spec, facts).await
 }
 
 fn unknown(mut failure: Failure, account: bool, region: bool) -> Failure {

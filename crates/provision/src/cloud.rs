@@ -95,6 +95,10 @@ pub struct Scope {
     pub names: Names,
     /// AWS's names of the wanted resources by their keys; things of EC2 that have none are missing.
     pub wanted: BTreeMap<Key, String>,
+    /// The cluster that the service runs in.
+    pub cluster: String,
+    /// The ARN of the load balancer that the listeners hang on, where it isn't the app's own.
+    pub load_balancer: Option<String>,
     /// How much has to be found out.
     pub detail: Detail,
 }

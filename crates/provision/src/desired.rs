@@ -2,8 +2,8 @@
 
 mod balancer;
 mod delivery;
-mod network;
-mod policies;
+pub(crate) mod network;
+pub(crate) mod policies;
 mod service;
 
 use std::collections::BTreeMap;
@@ -12,7 +12,9 @@ use ecspipe_spec::{Facts, Names, Spec, Zone};
 
 use crate::Error;
 use crate::cloud::{Detail, Scope};
+use crate::existing::{Existing, Problem};
 use crate::graph::{Graph, tokens};
+use crate::resource::{Key, Kind};
 
 /// What the wanted resources follow from.
 #[derive(Debug, Clone, Copy)]
@@ -23,23 +25,41 @@ pub struct Inputs<'a> {
     pub facts: &'a Facts,
     /// The rendered buildspec, which the CodeBuild project holds.
     pub buildspec: &'a str,
+    /// What the app uses and ecspipe didn't make, looked up.
+    pub existing: &'a Existing,
 }
 
 /// The wanted resources of an app. The error says that the spec can't be had in this place.
 pub fn desired(inputs: &Inputs<'_>) -> Result<Graph, Error> {
+    let missing = inputs.existing.missing(inputs.spec);
+    if !missing.is_empty() {
+        let problem = |path| Problem::new(path, "it has not been looked up", "look it up first");
+        return Err(Error::Unfit(missing.into_iter().map(problem).collect()));
+    }
+    named(inputs)
+}
+
+/// The same graph for whoever reads no more than keys and names in it, to take the app down for instance: what exists need
+/// not have been looked up, and is left empty then.
+pub fn named(inputs: &Inputs<'_>) -> Result<Graph, Error> {
     refuse_tokens(inputs)?;
-    let Inputs { spec, facts, .. } = *inputs;
-    let zones = spec
-        .network
-        .subnets(&facts.zones)
-        .map_err(|problem| Error::Impossible {
-            problem,
-            hint: "ask for fewer zones, or choose another region".to_owned(),
-        })?;
+    let Inputs { spec, existing, .. } = *inputs;
+    let zones = if spec.network.is_own() {
+        spec.network
+            .subnets(&inputs.facts.zones)
+            .map_err(|problem| Error::Impossible {
+                problem,
+                hint: "ask for fewer zones, or choose another region".to_owned(),
+            })?
+    } else {
+        Vec::new()
+    };
+    let facts = inputs.facts();
     let place = Place {
         spec,
-        facts,
-        names: Names::new(&spec.app, facts),
+        facts: &facts,
+        existing,
+        names: Names::new(&spec.app, &facts),
         zones,
     };
     let mut graph = Graph::new(spec.app.clone(), spec.tags.clone());
@@ -74,15 +94,67 @@ pub fn scope(inputs: &Inputs<'_>, graph: &Graph) -> Scope {
         .nodes()
         .iter()
         .filter(|node| !node.key.kind.named_by_tag());
-    let wanted: BTreeMap<_, _> = named
+    let mut wanted: BTreeMap<_, _> = named
         .filter_map(|node| Some((node.key.clone(), node.resource.name()?.to_owned())))
         .collect();
+    let facts = inputs.facts();
+    let names = Names::new(&inputs.spec.app, &facts);
+    wanted.extend(replaced(inputs.spec, &names));
     Scope {
         app: inputs.spec.app.clone(),
-        facts: inputs.facts.clone(),
-        names: Names::new(&inputs.spec.app, inputs.facts),
+        cluster: inputs.spec.cluster_name(&facts),
+        load_balancer: inputs
+            .existing
+            .load_balancer
+            .as_ref()
+            .map(|balancer| balancer.arn.clone()),
+        facts,
+        names,
         wanted,
         detail: Detail::default(),
+    }
+}
+
+/// The app's own things in whose place others are used, by the names that they had before: whoever moves to something that
+/// exists must not leave his own behind unseen.
+fn replaced(spec: &Spec, names: &Names) -> Vec<(Key, String)> {
+    let mut replaced = Vec::new();
+    let mut add = |kind, name: &str, given: bool, own: String| {
+        if given {
+            replaced.push((Key::new(kind, name), own));
+        }
+    };
+    add(
+        Kind::Cluster,
+        "main",
+        spec.cluster.is_some(),
+        names.app().to_owned(),
+    );
+    add(
+        Kind::LoadBalancer,
+        "main",
+        !spec.load_balancer.is_own(),
+        names.load_balancer(),
+    );
+    add(
+        Kind::EncryptionKey,
+        "main",
+        spec.kms_key.is_some(),
+        names.key_alias(),
+    );
+    for role in spec.roles.keys() {
+        add(Kind::Role, role.suffix(), true, names.role(*role));
+    }
+    replaced
+}
+
+impl Inputs<'_> {
+    /// The facts, with the names of what was looked up.
+    fn facts(&self) -> Facts {
+        Facts {
+            existing: self.existing.names(),
+            ..self.facts.clone()
+        }
     }
 }
 
@@ -90,6 +162,7 @@ pub fn scope(inputs: &Inputs<'_>, graph: &Graph) -> Scope {
 struct Place<'a> {
     spec: &'a Spec,
     facts: &'a Facts,
+    existing: &'a Existing,
     names: Names,
     zones: Vec<Zone>,
 }

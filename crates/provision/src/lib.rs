@@ -19,6 +19,7 @@ pub mod check;
 pub mod cloud;
 pub mod desired;
 pub mod event;
+pub mod existing;
 pub mod graph;
 pub mod inventory;
 #[cfg(feature = "fake")]
@@ -32,8 +33,9 @@ pub use applied::{APPLIED_TAG, Applied};
 pub use apply::{ApplyOptions, Failure, Outcome, Skip, apply};
 pub use check::check;
 pub use cloud::{Cloud, CloudError, CloudErrorKind, Detail, Have, Made, Progress, Scope, Tags};
-pub use desired::{Inputs, desired, scope};
+pub use desired::{Inputs, desired, named, scope};
 pub use event::{Because, Event};
+pub use existing::{Depth, Existing, Found, Lookup};
 pub use graph::{Graph, Node};
 pub use inventory::{Inventory, observe};
 pub use outputs::{Outputs, outputs};
@@ -56,6 +58,9 @@ pub enum Error {
         /// The next step.
         hint: String,
     },
+    /// What the spec refers to isn't there, or can't be used so: every problem. Change the spec, or the account.
+    #[error("the spec refers to what can't be used: {}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
+    Unfit(Vec<existing::Problem>),
     /// The account couldn't be read: see each error.
     #[error("the account could not be read: {}", first_of(.0))]
     Unreadable(Vec<CloudError>),

@@ -643,7 +643,11 @@ fn id(resource: &Resource, number: usize) -> String {
     match (resource.predicted_id(), kind) {
         (Some(id), _) => id.to_owned(),
         (None, Kind::Role) => format!(
-            "arn:aws:iam::111122223333:role/{}",
+            "arn:aws:iam::111122223333:role{}{}",
+            match resource {
+                Resource::Role(role) => role.path.as_str(),
+                _ => "/",
+            },
             resource.name().unwrap_or_default()
         ),
         (

@@ -6,6 +6,7 @@ use ecspipe_spec::Spec;
 use serde::{Deserialize, Serialize};
 
 use crate::cloud::Made;
+use crate::existing::Existing;
 use crate::resource::{Key, Kind};
 
 /// Addresses and names of an app. What doesn't exist (yet) is missing.
@@ -46,14 +47,21 @@ pub struct Outputs {
     pub bundle_bucket: Option<String>,
 }
 
-/// The outputs of `spec`'s app from what is known of its resources: [`crate::Inventory::known`] or
-/// [`crate::Outcome::known`].
-pub fn outputs(known: &BTreeMap<Key, Made>, spec: &Spec) -> Outputs {
+/// The outputs of `spec`'s app from what is known of its resources, [`crate::Inventory::known`] or [`crate::Outcome::known`],
+/// and from what it uses of others.
+pub fn outputs(known: &BTreeMap<Key, Made>, spec: &Spec, existing: &Existing) -> Outputs {
     let get = |kind, name: &str| known.get(&Key::new(kind, name));
     let id = |kind, name: &str| get(kind, name).map(|made| made.id.clone());
     let attribute =
         |kind, of: &str| get(kind, "main").and_then(|made| made.attributes.get(of).cloned());
-    let host = attribute(Kind::LoadBalancer, "dns_name");
+    let host = match &existing.load_balancer {
+        Some(balancer) => Some(balancer.dns_name.clone()),
+        None => attribute(Kind::LoadBalancer, "dns_name"),
+    };
+    let cluster = match &existing.cluster {
+        Some(cluster) => Some(cluster.name.clone()),
+        None => id(Kind::Cluster, "main"),
+    };
     let url = |listener: &str, port: u16| {
         let host = host
             .as_ref()
@@ -70,7 +78,7 @@ pub fn outputs(known: &BTreeMap<Key, Made>, spec: &Spec) -> Outputs {
         clone_url_http: attribute(Kind::SourceRepository, "clone_url_http"),
         clone_url_ssh: attribute(Kind::SourceRepository, "clone_url_ssh"),
         repository: attribute(Kind::ImageRepository, "uri"),
-        cluster: id(Kind::Cluster, "main"),
+        cluster,
         service: id(Kind::Service, "main"),
         deployment_application: id(Kind::DeploymentApplication, "main"),
         deployment_group: id(Kind::DeploymentGroup, "main"),

@@ -252,7 +252,7 @@ impl<'a> Sheet<'a> {
         };
         let resource = &self.graph.get(&key)?.resource;
         match resource {
-            Resource::Role(role) => Some(self.iam_arn(&format!("role/{}", role.name))),
+            Resource::Role(role) => Some(self.iam_arn(&format!("role{}{}", role.path, role.name))),
             resource => resource.predicted_id().map(ToOwned::to_owned),
         }
     }

@@ -97,6 +97,13 @@ impl Findings {
                 Some("leave `--region` out, or change the spec"),
             );
         }
+        for key in spec.unknown_roles(facts) {
+            self.add(
+                &key,
+                "only the account knows the ARN of this role".to_owned(),
+                Some("name the role by its ARN (`id`), or render with a login to the account"),
+            );
+        }
         if let Zones::Named(zones) = &spec.network.zones {
             for zone in zones
                 .iter()

@@ -46,7 +46,23 @@ pub(crate) fn context(spec: &Spec, facts: &Facts) -> Result<Value, RenderError> 
     };
     let mut resolved = value(serde_json::to_value(spec))?;
     // Strict mode refuses what is absent; null can be asked for with `{{#if}}`.
-    for pointer in ["/account", "/region", "/service/image", "/deploy/approve"] {
+    for pointer in [
+        "/account",
+        "/region",
+        "/network/existing",
+        "/network/cidr",
+        "/network/zones",
+        "/network/nat",
+        "/cluster",
+        "/service/image",
+        "/load_balancer/existing",
+        "/load_balancer/production/allow",
+        "/load_balancer/test/allow",
+        "/deploy/approve",
+        "/kms_key",
+        "/roles",
+        "/permissions_boundary",
+    ] {
         let (parent, key) = pointer.rsplit_once('/').unwrap_or(("", pointer));
         if let Some(Value::Object(keys)) = resolved.pointer_mut(parent) {
             keys.entry(key).or_insert(Value::Null);
@@ -70,11 +86,16 @@ fn names(spec: &Spec, facts: &Facts) -> Value {
     let names = Names::new(&spec.app, facts);
     let roles: serde_json::Map<String, Value> = RoleName::ALL
         .iter()
-        .map(|role| (role.suffix().to_owned(), Value::from(names.role(*role))))
+        .map(|role| {
+            let arn = spec.role_arn(facts, *role);
+            let name = arn.rsplit('/').next().unwrap_or_default();
+            (role.suffix().to_owned(), Value::from(name))
+        })
         .collect();
     json!({
         "app": names.app(),
-        "load_balancer": names.load_balancer(),
+        "cluster": spec.cluster_name(facts),
+        "load_balancer": spec.load_balancer_name(facts),
         "target_groups": { "blue": names.target_group("blue"), "green": names.target_group("green") },
         "buckets": { "artifacts": names.bucket("artifacts"), "bundle": names.bucket("bundle") },
         "bundle_key": names.bundle_key(),

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::ExistingNames;
+
 /// The place in which an app lives. `render` needs it to write ARNs, `provision` to name and place resources.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Facts {
@@ -14,6 +16,9 @@ pub struct Facts {
     /// The availability zones open to the account, sorted by name. Empty where nobody asked (rendering); needed
     /// only when the spec gives a number of zones and not their names.
     pub zones: Vec<String>,
+    /// Names of what the app uses and ecspipe didn't make, as far as the account had to be asked for them.
+    #[serde(default, skip_serializing_if = "ExistingNames::is_empty")]
+    pub existing: ExistingNames,
 }
 
 impl Facts {
@@ -25,6 +30,7 @@ impl Facts {
             account: account.into(),
             region,
             zones: Vec::new(),
+            existing: ExistingNames::default(),
         }
     }
 

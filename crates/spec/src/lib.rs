@@ -2,6 +2,7 @@
 //!
 //! Must not do I/O, read a clock or the environment, or know anything of AWS beyond names, limits and formats.
 
+mod existing;
 pub mod facts;
 pub mod model;
 pub mod names;
@@ -14,6 +15,7 @@ mod tree;
 pub mod types;
 mod validate;
 
+pub use existing::{ExistingNames, ExistingNetwork, Given, Reference, Subnets};
 pub use facts::Facts;
 pub use model::*;
 pub use names::Names;
@@ -54,6 +56,11 @@ pub fn schema() -> serde_json::Value {
 /// The same rule as for `service.image`, for an image that comes from elsewhere.
 pub fn check_image(text: &str) -> Result<(), String> {
     rules::image(text)
+}
+
+/// The region of an image in a private ECR repository; `None` for an image that lies elsewhere.
+pub fn ecr_region(image: &str) -> Option<&str> {
+    rules::ecr_region(image)
 }
 
 /// Whether `text` is written as a region is, such as `eu-central-1`. The same rule as for `region`, for a region that comes

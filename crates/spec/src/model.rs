@@ -5,8 +5,10 @@ use std::collections::BTreeMap;
 
 use ipnet::Ipv4Net;
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
+use crate::existing::{ExistingNetwork, Given, Reference};
+use crate::names::RoleName;
 use crate::types::{AppName, Span};
 
 /// One app, as its owner wants it.
@@ -24,6 +26,9 @@ pub struct Spec {
     pub region: Option<String>,
     /// Where the app runs.
     pub network: Network,
+    /// The ECS cluster; `None` is one of the app's own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cluster: Option<Given>,
     /// What runs.
     pub service: Service,
     /// How the world reaches it.
@@ -34,19 +39,60 @@ pub struct Spec {
     pub build: Build,
     /// How a new version replaces the old one.
     pub deploy: Deploy,
+    /// The KMS key that encrypts what is shipped; `None` is one of the app's own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kms_key: Option<Given>,
+    /// The roles that exist; the others are the app's own.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub roles: BTreeMap<RoleName, Given>,
+    /// The managed policy that bounds every role of the app's own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub permissions_boundary: Option<Reference>,
+    /// The path of every role of the app's own: `/`, or names between slashes such as `/platform/apps/`.
+    pub role_path: String,
     /// The owner's tags, put on everything beside ecspipe's own.
     pub tags: BTreeMap<String, String>,
 }
 
-/// The app's VPC.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+/// The app's VPC: one that exists, or one of its own.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Network {
+    /// The network that exists. The other fields are those of a network of the app's own: beside this one they hold their
+    /// defaults and mean nothing.
+    pub existing: Option<ExistingNetwork>,
     /// The VPC's address range.
     pub cidr: Ipv4Net,
     /// The availability zones and their subnets.
     pub zones: Zones,
     /// How private subnets reach the world.
     pub nat: Nat,
+}
+
+impl Serialize for Network {
+    /// As the file has it: what exists, or what is made.
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        #[derive(Serialize)]
+        #[serde(untagged)]
+        enum Form<'a> {
+            Existing {
+                existing: &'a ExistingNetwork,
+            },
+            Own {
+                cidr: Ipv4Net,
+                zones: &'a Zones,
+                nat: Nat,
+            },
+        }
+        let form = match &self.existing {
+            Some(existing) => Form::Existing { existing },
+            None => Form::Own {
+                cidr: self.cidr,
+                zones: &self.zones,
+                nat: self.nat,
+            },
+        };
+        form.serialize(serializer)
+    }
 }
 
 /// Zones by name, or how many to take in the order of their names.
@@ -176,6 +222,9 @@ pub struct HealthCheck {
 /// The application load balancer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct LoadBalancer {
+    /// The load balancer that exists; `None` is one of the app's own. The listeners are the app's own either way.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub existing: Option<Reference>,
     /// The listener for everyone.
     pub production: Listener,
     /// The listener on which a new version is looked at first.
@@ -187,8 +236,10 @@ pub struct LoadBalancer {
 pub struct Listener {
     /// Its port.
     pub port: u16,
-    /// Who may reach it.
-    pub allow: Vec<Ipv4Net>,
+    /// Who may reach it. `None` where only the account knows: whom an existing load balancer's security groups let in, or,
+    /// for the test listener in an existing network, that network's own ranges.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub allow: Option<Vec<Ipv4Net>>,
 }
 
 /// Where the code comes from.

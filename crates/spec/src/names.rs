@@ -1,6 +1,7 @@
 //! Every name that AWS sees, derived from the app's name, the account and the region. One place, so that two apps never
 //! collide and what renders a file agrees with what makes the resource. Limits: AWS.md §2. Must not read a spec's options.
 
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::{Digest, Sha256};
 
 use crate::{AppName, Facts};
@@ -51,6 +52,20 @@ impl RoleName {
             Self::CodePipeline => "codepipeline",
             Self::Events => "events",
         }
+    }
+}
+
+impl Serialize for RoleName {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.suffix())
+    }
+}
+
+impl<'de> Deserialize<'de> for RoleName {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let found = Self::ALL.into_iter().find(|role| role.suffix() == text);
+        found.ok_or_else(|| serde::de::Error::custom(format!("`{text}` is not a role")))
     }
 }
 

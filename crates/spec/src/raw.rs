@@ -49,6 +49,8 @@ pub(crate) struct Spec {
     pub(crate) region: Option<Field<String>>,
     /// Where the app runs.
     pub(crate) network: Option<Field<Network>>,
+    /// The ECS cluster. Left out: one of the app's own.
+    pub(crate) cluster: Option<Field<Given>>,
     /// What runs.
     #[schemars(required)]
     pub(crate) service: Option<Field<Service>>,
@@ -60,6 +62,16 @@ pub(crate) struct Spec {
     pub(crate) build: Option<Field<Build>>,
     /// How a new version replaces the old one.
     pub(crate) deploy: Option<Field<Deploy>>,
+    /// The KMS key that encrypts what the pipeline ships. Left out: one of the app's own.
+    pub(crate) kms_key: Option<Field<Given>>,
+    /// Roles that exist, in the place of the app's own. Each must trust its service and allow what the app's own would.
+    pub(crate) roles: Option<Field<Roles>>,
+    /// A managed policy that bounds the permissions of every role that ecspipe makes.
+    #[schemars(extend("examples" = [{"name": "developer-boundary"}, {"id": "arn:aws:iam::111122223333:policy/developer-boundary"}]))]
+    pub(crate) permissions_boundary: Option<Field<Reference>>,
+    /// The path of every role that ecspipe makes; it can't be changed once they are made.
+    #[schemars(extend("default" = "/", "pattern" = "^/([A-Za-z0-9_+=,.@-]+/)*$", "maxLength" = 512, "examples" = ["/platform/apps/"]))]
+    pub(crate) role_path: Option<Field<String>>,
     /// Tags for everything that is made, beside ecspipe's own: at most 40.
     #[schemars(extend("default" = {}, "examples" = [{"team": "web"}]))]
     pub(crate) tags: Option<Field<Pairs>>,
@@ -69,6 +81,8 @@ pub(crate) struct Spec {
 #[derive(Debug, Default, JsonSchema)]
 #[schemars(title = "Network", deny_unknown_fields)]
 pub(crate) struct Network {
+    /// A network that exists, in the place of one of the app's own: then the other keys are left out.
+    pub(crate) existing: Option<Field<ExistingNetwork>>,
     /// The VPC's address range, /16 to /28.
     #[schemars(extend("default" = "10.0.0.0/16", "examples" = ["192.168.0.0/16"]))]
     pub(crate) cidr: Option<Field<String>>,
@@ -78,6 +92,71 @@ pub(crate) struct Network {
     /// How private subnets reach the world.
     #[schemars(extend("default" = "per_zone"))]
     pub(crate) nat: Option<Field<Nat>>,
+}
+
+/// A network that exists. ecspipe makes neither routes nor gateways nor endpoints in it, and never changes or deletes it.
+#[derive(Debug, Default, JsonSchema)]
+#[schemars(title = "Existing network", deny_unknown_fields)]
+pub(crate) struct ExistingNetwork {
+    /// The VPC; its name is its tag `Name`.
+    #[schemars(required, extend("examples" = [{"id": "vpc-0123456789abcdef0"}, {"name": "shared"}]))]
+    pub(crate) vpc: Option<Field<Reference>>,
+    /// The load balancer's subnets, in two zones at the least, with a route to an internet gateway. Left out with
+    /// `load_balancer.existing`.
+    #[schemars(extend("examples" = [{"tags": {"tier": "public"}}]))]
+    pub(crate) public: Option<Field<Subnets>>,
+    /// The tasks' subnets, with a way to the internet or with endpoints for ECR, S3 and CloudWatch Logs.
+    #[schemars(required, extend("examples" = [{"tags": {"tier": "private"}}]))]
+    pub(crate) private: Option<Field<Subnets>>,
+}
+
+/// How something that exists is found: by one of these. Exactly one thing must answer to it.
+#[derive(Debug, JsonSchema)]
+#[schemars(title = "Reference", rename_all = "snake_case")]
+pub(crate) enum Reference {
+    /// Its id or its ARN.
+    Id(Field<String>),
+    /// Its name.
+    Name(Field<String>),
+    /// Tags that it carries, all of them.
+    Tags(Field<Pairs>),
+}
+
+/// How subnets that exist are found.
+#[derive(Debug, JsonSchema)]
+#[schemars(title = "Subnets", rename_all = "snake_case")]
+pub(crate) enum Subnets {
+    /// Their ids.
+    Ids(Field<Vec<Field<String>>>),
+    /// All subnets of the VPC that carry these tags.
+    Tags(Field<Pairs>),
+}
+
+/// Something that exists, in the place of one of the app's own. ecspipe never changes or deletes it.
+#[derive(Debug, Default, JsonSchema)]
+#[schemars(title = "Something that exists", deny_unknown_fields)]
+pub(crate) struct Given {
+    /// How it is found.
+    #[schemars(required, extend("examples" = [{"name": "shared"}]))]
+    pub(crate) existing: Option<Field<Reference>>,
+}
+
+/// The roles of an app, by who uses them.
+#[derive(Debug, Default, JsonSchema)]
+#[schemars(title = "Roles", deny_unknown_fields)]
+pub(crate) struct Roles {
+    /// What ECS itself uses to start a task: pull the image, write the log. Trusts `ecs-tasks.amazonaws.com`.
+    pub(crate) execution: Option<Field<Given>>,
+    /// What the app's own code may do. Trusts `ecs-tasks.amazonaws.com`.
+    pub(crate) task: Option<Field<Given>>,
+    /// What CodeDeploy uses. Trusts `codedeploy.amazonaws.com`.
+    pub(crate) codedeploy: Option<Field<Given>>,
+    /// What CodeBuild uses. Trusts `codebuild.amazonaws.com`.
+    pub(crate) codebuild: Option<Field<Given>>,
+    /// What CodePipeline uses. Trusts `codepipeline.amazonaws.com`.
+    pub(crate) codepipeline: Option<Field<Given>>,
+    /// What EventBridge uses to start the pipeline. Trusts `events.amazonaws.com`.
+    pub(crate) events: Option<Field<Given>>,
 }
 
 /// Zones by number or by name.
@@ -165,6 +244,9 @@ pub(crate) struct HealthCheck {
 #[derive(Debug, Default, JsonSchema)]
 #[schemars(title = "Load balancer", deny_unknown_fields)]
 pub(crate) struct LoadBalancer {
+    /// An application load balancer that exists, in the place of one of the app's own. The app's listeners are added to it,
+    /// on ports that must be free.
+    pub(crate) existing: Option<Field<Reference>>,
     /// The listener for everyone.
     pub(crate) production: Option<Field<ProductionListener>>,
     /// The listener on which a new version is looked at first.
@@ -178,7 +260,7 @@ pub(crate) struct ProductionListener {
     /// Its port.
     #[schemars(extend("default" = 80, "minimum" = 1, "maximum" = 65535))]
     pub(crate) port: Option<Field<i64>>,
-    /// The address ranges that may reach it.
+    /// The address ranges that may reach it. Not with `load_balancer.existing`, whose security groups say it.
     #[schemars(extend("default" = ["0.0.0.0/0"], "minItems" = 1, "maxItems" = 30))]
     pub(crate) allow: Option<Field<Vec<Field<String>>>>,
 }
@@ -190,7 +272,8 @@ pub(crate) struct TestListener {
     /// Its port; another one than production's.
     #[schemars(extend("default" = 8080, "minimum" = 1, "maximum" = 65535))]
     pub(crate) port: Option<Field<i64>>,
-    /// The address ranges that may reach it. Left out: the VPC's own range, so that nobody outside sees an unreleased version.
+    /// The address ranges that may reach it. Left out: the VPC's own range, so that nobody outside sees an unreleased version. Not
+    /// with `load_balancer.existing`, whose security groups say it.
     #[schemars(extend("minItems" = 1, "maxItems" = 30, "examples" = [["203.0.113.0/24"]]))]
     pub(crate) allow: Option<Field<Vec<Field<String>>>>,
 }

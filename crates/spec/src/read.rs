@@ -6,6 +6,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+mod existing;
+
 use crate::problem::{At, Problems};
 use crate::raw::*;
 use crate::tree::{Node, Value, shorten};
@@ -89,11 +91,16 @@ impl<'t, 'p> Reader<'t, 'p> {
             account: self.optional(&mut keys, "account", Self::digits),
             region: self.optional(&mut keys, "region", Self::text),
             network: self.optional(&mut keys, "network", Self::network),
+            cluster: self.optional(&mut keys, "cluster", Self::given),
             service: self.required(&mut keys, "service", Self::service),
             load_balancer: self.optional(&mut keys, "load_balancer", Self::load_balancer),
             source: self.optional(&mut keys, "source", Self::source),
             build: self.optional(&mut keys, "build", Self::build),
             deploy: self.optional(&mut keys, "deploy", Self::deploy),
+            kms_key: self.optional(&mut keys, "kms_key", Self::given),
+            roles: self.optional(&mut keys, "roles", Self::roles),
+            permissions_boundary: self.optional(&mut keys, "permissions_boundary", Self::reference),
+            role_path: self.optional(&mut keys, "role_path", Self::text),
             tags: self.optional(&mut keys, "tags", Self::pairs),
         };
         self.unknown(&keys);
@@ -103,6 +110,7 @@ impl<'t, 'p> Reader<'t, 'p> {
     fn network(&mut self, place: &Place, node: &Node) -> Option<Network> {
         let mut keys = self.keys(place, node)?;
         let network = Network {
+            existing: self.optional(&mut keys, "existing", Self::existing_network),
             cidr: self.optional(&mut keys, "cidr", Self::text),
             zones: self.optional(&mut keys, "zones", Self::zones),
             nat: self.optional(&mut keys, "nat", |reader, place, node| {
@@ -186,6 +194,7 @@ impl<'t, 'p> Reader<'t, 'p> {
     fn load_balancer(&mut self, place: &Place, node: &Node) -> Option<LoadBalancer> {
         let mut keys = self.keys(place, node)?;
         let balancer = LoadBalancer {
+            existing: self.optional(&mut keys, "existing", Self::reference),
             production: self.optional(&mut keys, "production", Self::production),
             test: self.optional(&mut keys, "test", Self::test),
         };
@@ -199,6 +208,7 @@ impl<'t, 'p> Reader<'t, 'p> {
             port: self.optional(&mut keys, "port", Self::integer),
             allow: self.optional(&mut keys, "allow", Self::texts),
         };
+        self.refuse_rule(&mut keys);
         self.unknown(&keys);
         Some(listener)
     }
@@ -209,6 +219,7 @@ impl<'t, 'p> Reader<'t, 'p> {
             port: self.optional(&mut keys, "port", Self::integer),
             allow: self.optional(&mut keys, "allow", Self::texts),
         };
+        self.refuse_rule(&mut keys);
         self.unknown(&keys);
         Some(listener)
     }

@@ -282,3 +282,81 @@ pub(crate) fn tag(key: &str, value: &str) -> Result<(), (String, Option<String>)
     }
     Ok(())
 }
+
+/// An ARN in its parts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Arn<'a> {
+    pub(crate) service: &'a str,
+    /// Empty for what has no region.
+    pub(crate) region: &'a str,
+    /// Twelve digits; `aws` for what is AWS's own.
+    pub(crate) account: &'a str,
+    pub(crate) resource: &'a str,
+}
+
+impl<'a> Arn<'a> {
+    /// Reads `arn:PARTITION:SERVICE:REGION:ACCOUNT:RESOURCE`.
+    pub(crate) fn parse(text: &'a str) -> Option<Self> {
+        let mut parts = text.splitn(6, ':');
+        let (arn, partition) = (parts.next()?, parts.next()?);
+        let (service, region) = (parts.next()?, parts.next()?);
+        let (account, resource) = (parts.next()?, parts.next()?);
+        let home =
+            account == "aws" || account.len() == 12 && account.chars().all(|c| c.is_ascii_digit());
+        let legal = |c: char| c.is_ascii_graphic();
+        let sound = arn == "arn"
+            && matches!(partition, "aws" | "aws-cn" | "aws-us-gov")
+            && (region.is_empty() || is_region(region))
+            && home
+            && !resource.is_empty()
+            && resource.chars().all(legal);
+        sound.then_some(Self {
+            service,
+            region,
+            account,
+            resource,
+        })
+    }
+}
+
+/// An id of EC2's: a prefix, and 8 or 17 hex digits.
+pub(crate) fn is_ec2_id(text: &str, prefix: &str) -> bool {
+    let digits = text.strip_prefix(prefix).unwrap_or_default();
+    matches!(digits.len(), 8 | 17) && digits.chars().all(is_lower_hex)
+}
+
+/// A KMS key's id: a UUID, or that of a multi-Region key.
+pub(crate) fn is_key_id(text: &str) -> bool {
+    if let Some(digits) = text.strip_prefix("mrk-") {
+        return digits.len() == 32 && digits.chars().all(is_lower_hex);
+    }
+    let lengths: Vec<usize> = text.split('-').map(str::len).collect();
+    lengths == [8, 4, 4, 4, 12] && text.chars().all(|c| c == '-' || is_lower_hex(c))
+}
+
+fn is_lower_hex(c: char) -> bool {
+    c.is_ascii_digit() || ('a'..='f').contains(&c)
+}
+
+/// The path of a role: `/`, or names between slashes.
+pub(crate) fn role_path(path: &str) -> Result<(), &'static str> {
+    const RULE: &str = "`/`, or names between slashes such as `/platform/apps/`, at most 512 characters, not under `/aws-service-role/`";
+    let legal = |c: char| c.is_ascii_alphanumeric() || "_+=,.@-".contains(c);
+    let names = path.strip_prefix('/').and_then(|rest| {
+        if rest.is_empty() {
+            Some(Vec::new())
+        } else {
+            rest.strip_suffix('/').map(|rest| rest.split('/').collect())
+        }
+    });
+    let sound = names.is_some_and(|names: Vec<&str>| {
+        names
+            .iter()
+            .all(|name| !name.is_empty() && name.chars().all(legal))
+    });
+    // That path is AWS's own, for roles that it makes for itself.
+    let taken = path.starts_with("/aws-service-role/");
+    (sound && path.len() <= 512 && !taken)
+        .then_some(())
+        .ok_or(RULE)
+}

@@ -115,14 +115,7 @@ impl TaskDefinition {
     /// The task definition of `spec` in the account of `facts`.
     pub fn new(spec: &Spec, facts: &Facts, image: &Image) -> Self {
         let names = Names::new(&spec.app, facts);
-        let role = |role| {
-            format!(
-                "arn:{}:iam::{}:role/{}",
-                facts.partition,
-                facts.account,
-                names.role(role)
-            )
-        };
+        let role = |role| spec.role_arn(facts, role);
         Self {
             family: names.app().to_owned(),
             execution_role_arn: role(RoleName::Execution),

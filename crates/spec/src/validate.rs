@@ -1,6 +1,8 @@
 //! Raw → [`Spec`]: defaults and rules. Every broken rule is reported; where one is broken a default stands in, so that
 //! the rest is still looked at. Sources of the limits: AWS.md §1.5, §1.6, §2, §4. Must not read YAML.
 
+mod existing;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
 
@@ -18,10 +20,19 @@ pub(crate) fn validate(raw: raw::Spec, problems: &mut Problems) -> Spec {
     let app = rules.app(raw.app.as_ref());
     let account = rules.account(raw.account.as_ref());
     let region = rules.region(raw.region.as_ref());
-    let network = rules.network(section(raw.network), region.as_deref());
+    let place = existing::Home {
+        account: account.as_deref(),
+        region: region.as_deref(),
+    };
+    let shared = rules.shared(&raw, &place);
+    let network = rules.network(section(raw.network), shared.network, region.as_deref());
     let at = raw.service.as_ref().map(|field| field.at);
     let service = rules.service(section(raw.service), at, network.nat, region.as_deref());
-    let load_balancer = rules.load_balancer(section(raw.load_balancer), network.cidr);
+    let load_balancer = rules.load_balancer(
+        section(raw.load_balancer),
+        shared.load_balancer,
+        network.is_own().then_some(network.cidr),
+    );
     let source = rules.source(section(raw.source), &app);
     let build = rules.build(section(raw.build));
     let deploy = rules.deploy(section(raw.deploy));
@@ -32,11 +43,16 @@ pub(crate) fn validate(raw: raw::Spec, problems: &mut Problems) -> Spec {
         account,
         region,
         network,
+        cluster: shared.cluster,
         service,
         load_balancer,
         source,
         build,
         deploy,
+        kms_key: shared.kms_key,
+        roles: shared.roles,
+        permissions_boundary: shared.permissions_boundary,
+        role_path: shared.role_path,
         tags,
     }
 }
@@ -135,7 +151,12 @@ impl Rules<'_> {
 
 /// The network.
 impl Rules<'_> {
-    fn network(&mut self, raw: raw::Network, region: Option<&str>) -> Network {
+    fn network(
+        &mut self,
+        raw: raw::Network,
+        existing: Option<ExistingNetwork>,
+        region: Option<&str>,
+    ) -> Network {
         let cidr = raw
             .cidr
             .as_ref()
@@ -155,6 +176,7 @@ impl Rules<'_> {
             },
         };
         Network {
+            existing,
             cidr: cidr.unwrap_or(DEFAULT_CIDR),
             zones,
             nat: raw.nat.map_or(Nat::PerZone, |field| field.value),
@@ -579,7 +601,13 @@ impl Rules<'_> {
 
 /// How it is reached, where it comes from, how it is built.
 impl Rules<'_> {
-    fn load_balancer(&mut self, raw: raw::LoadBalancer, cidr: Ipv4Net) -> LoadBalancer {
+    /// `cidr` is that of the app's own network.
+    fn load_balancer(
+        &mut self,
+        raw: raw::LoadBalancer,
+        existing: Option<Reference>,
+        cidr: Option<Ipv4Net>,
+    ) -> LoadBalancer {
         let production = section(raw.production);
         let test = section(raw.test);
         let ports = (
@@ -596,15 +624,18 @@ impl Rules<'_> {
                 Some("give one of them another port".to_owned()),
             );
         }
+        let anybody = existing.is_none().then_some(Ipv4Net::default());
+        let network = cidr.filter(|_| existing.is_none());
         LoadBalancer {
+            existing,
             production: Listener {
                 port: ports.0,
-                allow: self.allow(production.allow.as_ref(), Ipv4Net::default()),
+                allow: self.allow(production.allow.as_ref(), anybody),
             },
             // An unreleased version is nobody's business outside: whoever wants it open says so.
             test: Listener {
                 port: ports.1,
-                allow: self.allow(test.allow.as_ref(), cidr),
+                allow: self.allow(test.allow.as_ref(), network),
             },
         }
     }
@@ -612,10 +643,10 @@ impl Rules<'_> {
     fn allow(
         &mut self,
         allow: Option<&Field<Vec<Field<String>>>>,
-        default: Ipv4Net,
-    ) -> Vec<Ipv4Net> {
+        default: Option<Ipv4Net>,
+    ) -> Option<Vec<Ipv4Net>> {
         let Some(field) = allow else {
-            return vec![default];
+            return default.map(|range| vec![range]);
         };
         if field.value.is_empty() {
             self.broken(
@@ -651,7 +682,7 @@ impl Rules<'_> {
                 ranges.push(range);
             }
         }
-        ranges
+        Some(ranges)
     }
 
     fn source(&mut self, raw: raw::Source, app: &AppName) -> Source {

@@ -242,9 +242,9 @@ fn legal() -> impl Strategy<Value = Value> {
             json!({"production": {"port": 443}, "test": {"port": 8443, "allow": ["10.0.0.0/8", "0.0.0.0/0"]}}),
         )),
     );
-    (network, service, deploy, rest).prop_map(
-        |(network, service, deploy, (app, account, source, build, tags, balancer))| {
-            keys([
+    (network, service, deploy, rest, shared()).prop_map(
+        |(network, service, deploy, (app, account, source, build, tags, balancer), shared)| {
+            let mut document = keys([
                 ("version", Some(json!(1))),
                 ("app", Some(json!(app))),
                 ("account", account),
@@ -256,7 +256,82 @@ fn legal() -> impl Strategy<Value = Value> {
                 ("build", build),
                 ("deploy", Some(deploy)),
                 ("tags", Some(json!(tags))),
-            ])
+            ]);
+            for (key, value) in shared.as_object().unwrap() {
+                document[key] = value.clone();
+            }
+            document
+        },
+    )
+}
+
+/// What a legal document may use of others: nothing, or something in each form.
+fn shared() -> impl Strategy<Value = Value> {
+    let reference = |id: &'static str, name: &'static str| {
+        prop_oneof![
+            Just(json!({"id": id})),
+            Just(json!({"name": name})),
+            Just(json!({"tags": {"team": "platform", "tier": 1}})),
+        ]
+    };
+    let given = |id: &'static str, name: &'static str| {
+        prop::option::of(reference(id, name).prop_map(|reference| json!({"existing": reference})))
+    };
+    let subnets = prop_oneof![
+        Just(json!({"ids": ["subnet-0123456789abcdef0", "subnet-12345678"]})),
+        Just(json!({"tags": {"tier": "private"}})),
+    ];
+    let vpc = reference("vpc-0123456789abcdef0", "the shared one");
+    let balancer = reference(
+        "arn:aws:elasticloadbalancing:eu-central-1:012345678901:loadbalancer/app/shared/50dc6c495c0c9188",
+        "shared",
+    );
+    // Alone, or with its balancer.
+    let network = (vpc, subnets.clone(), subnets, prop::option::of(balancer)).prop_map(
+        |(vpc, public, private, balancer)| match balancer {
+            None => json!({"network": {"existing": {"vpc": vpc, "public": public, "private": private}}}),
+            Some(balancer) => json!({
+                "network": {"existing": {"vpc": vpc, "private": private}},
+                "load_balancer": {"existing": balancer, "production": {"port": 8081}, "test": {"port": 9081}},
+            }),
+        },
+    );
+    let role = || given("arn:aws:iam::012345678901:role/a/mine", "mine");
+    let roles = (role(), role(), role()).prop_map(|(execution, task, events)| {
+        keys([("execution", execution), ("task", task), ("events", events)])
+    });
+    let rest = (
+        given(
+            "arn:aws:ecs:eu-central-1:012345678901:cluster/shared",
+            "shared",
+        ),
+        given("mrk-0123456789abcdef0123456789abcdef", "alias/shared"),
+        prop::option::of(roles),
+        prop::option::of(reference(
+            "arn:aws:iam::aws:policy/PowerUserAccess",
+            "boundary",
+        )),
+        prop::option::of(prop::sample::select(vec!["/", "/a/", "/platform/apps/"])),
+    );
+    (prop::option::of(network), rest).prop_map(
+        |(network, (cluster, key, roles, boundary, path))| {
+            let mut shared = keys([
+                ("cluster", cluster),
+                ("kms_key", key),
+                ("roles", roles),
+                ("permissions_boundary", boundary),
+                ("role_path", path.map(Value::from)),
+            ]);
+            for (key, value) in network
+                .iter()
+                .flat_map(|network| network.as_object().unwrap())
+            {
+                shared[key] = value.clone();
+            }
+            if shared != json!({}) {
+                shared["account"] = json!("012345678901");
+            }
+            shared
         },
     )
 }
@@ -410,7 +485,7 @@ fn the_shortest_file_and_the_tutorials_parse() {
     assert_eq!((minimal.version, minimal.app.as_str()), (1, "web"));
     assert_eq!(
         minimal.load_balancer.test.allow,
-        [minimal.network.cidr],
+        Some(vec![minimal.network.cidr]),
         "test traffic is not for the world"
     );
     let tutorial = parses(TUTORIAL);

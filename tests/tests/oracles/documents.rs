@@ -71,6 +71,7 @@ fn operators(place: &Place, policies: &mut BTreeMap<String, Value>) {
         spec: &place.spec,
         facts: &place.facts,
         buildspec: &buildspec,
+        existing: &ecspipe_provision::Existing::default(),
     };
     let (graph, _) = place.graph();
     for duty in Duty::ALL {

@@ -87,6 +87,7 @@ impl Moto {
             account,
             facts,
             spec: spec(text),
+            existing: Default::default(),
         }
     }
 

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use ecspipe_aws::{Account, Connect, Pace};
 use ecspipe_provision::{
-    ApplyOptions, CancellationToken, Detail, Graph, Inputs, Inventory, Mode, Options, Outcome,
-    Plan, Scope, apply, check, desired, observe, plan, scope,
+    ApplyOptions, CancellationToken, Detail, Existing, Graph, Inputs, Inventory, Mode, Options,
+    Outcome, Plan, Scope, apply, check, desired, observe, plan, scope,
 };
 use ecspipe_sandbox::Sandbox;
 use ecspipe_spec::{Facts, Spec};
@@ -53,6 +53,8 @@ pub(crate) struct Place {
     pub(crate) account: Account,
     pub(crate) facts: Facts,
     pub(crate) spec: Spec,
+    /// What the app uses of others; see [`Self::look_up`].
+    pub(crate) existing: Existing,
 }
 
 impl Place {
@@ -85,6 +87,7 @@ impl Place {
             account,
             facts,
             spec,
+            existing: Existing::default(),
         }
     }
 
@@ -94,6 +97,7 @@ impl Place {
             spec: &self.spec,
             facts: &self.facts,
             buildspec: &buildspec,
+            existing: &self.existing,
         };
         let graph = desired(&inputs).unwrap();
         let scope = scope(&inputs, &graph);

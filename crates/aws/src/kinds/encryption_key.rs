@@ -28,7 +28,11 @@ pub(crate) async fn list(account: &Account, scope: &Scope) -> Result<Vec<Have>, 
     Ok(found)
 }
 
-async fn describe(account: &Account, id: &str) -> Result<Option<KeyMetadata>, CloudError> {
+/// A key by its id, ARN or alias.
+pub(crate) async fn describe(
+    account: &Account,
+    id: &str,
+) -> Result<Option<KeyMetadata>, CloudError> {
     let answer = account
         .kms
         .describe_key()
@@ -113,7 +117,8 @@ fn unreadable(error: &serde_json::Error) -> CloudError {
     )
 }
 
-async fn tags_of(account: &Account, id: &str) -> Result<Vec<Tag>, CloudError> {
+/// A key's tags.
+pub(crate) async fn tags_of(account: &Account, id: &str) -> Result<Vec<Tag>, CloudError> {
     let items = account
         .kms
         .list_resource_tags()

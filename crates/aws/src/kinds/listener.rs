@@ -16,11 +16,15 @@ use crate::{Account, all};
 pub(crate) async fn list(account: &Account, scope: &Scope) -> Result<Vec<Have>, CloudError> {
     let mut listeners = Vec::new();
     for name in scope.names_of(Kind::LoadBalancer) {
-        if let Some(balancer) = describe(account, name).await? {
-            listeners.extend(
-                of_balancer(account, balancer.load_balancer_arn().unwrap_or_default()).await?,
-            );
+        let found = describe(account, name).await?;
+        let arn = found.as_ref().and_then(|found| found.load_balancer_arn());
+        // One that exists may have the name that the app's own would have.
+        if let Some(arn) = arn.filter(|arn| scope.load_balancer.as_deref() != Some(arn)) {
+            listeners.extend(of_balancer(account, arn).await?);
         }
+    }
+    if let Some(shared) = &scope.load_balancer {
+        listeners.extend(of_balancer(account, shared).await?);
     }
     let arns = listeners
         .iter()

@@ -63,6 +63,10 @@ fn seen(role: &RoleDetail) -> Result<Seen, CloudError> {
     });
     let resource = Role {
         name: name.to_owned(),
+        path: role.path().unwrap_or("/").to_owned(),
+        boundary: role
+            .permissions_boundary()
+            .and_then(|boundary| boundary.permissions_boundary_arn().map(ToOwned::to_owned)),
         trust: document(role.assume_role_policy_document())?,
         policies: policies.collect::<Result<BTreeMap<_, _>, CloudError>>()?,
     };
@@ -70,7 +74,7 @@ fn seen(role: &RoleDetail) -> Result<Seen, CloudError> {
 }
 
 /// IAM gives documents percent-encoded (RFC 3986).
-fn document(encoded: Option<&str>) -> Result<Policy, CloudError> {
+pub(crate) fn document(encoded: Option<&str>) -> Result<Policy, CloudError> {
     let text = percent_encoding::percent_decode_str(encoded.unwrap_or_default())
         .decode_utf8_lossy()
         .into_owned();
@@ -92,6 +96,8 @@ pub(crate) async fn create(
         .iam
         .create_role()
         .role_name(&want.name)
+        .path(&want.path)
+        .set_permissions_boundary(want.boundary.clone())
         .description(format!("ecspipe: {}", want.name))
         .assume_role_policy_document(want.trust.to_string())
         .set_tags(Some(
@@ -104,6 +110,9 @@ pub(crate) async fn create(
         // Our own, made by a call whose answer was lost; somebody else's is refused before anything is made.
         Err(error) if error.code == "EntityAlreadyExists" => {
             set_trust(account, want).await?;
+            if want.boundary.is_some() {
+                set_boundary(account, want).await?;
+            }
             account
                 .iam
                 .get_role()
@@ -132,6 +141,33 @@ async fn set_trust(account: &Account, want: &Role) -> Result<(), CloudError> {
         .send()
         .await;
     call.said("iam", "UpdateAssumeRolePolicy").map(|_| ())
+}
+
+/// Bounds the role, or takes its boundary away.
+async fn set_boundary(account: &Account, want: &Role) -> Result<(), CloudError> {
+    match &want.boundary {
+        Some(boundary) => {
+            let call = account
+                .iam
+                .put_role_permissions_boundary()
+                .role_name(&want.name)
+                .permissions_boundary(boundary)
+                .send()
+                .await;
+            call.said("iam", "PutRolePermissionsBoundary").map(|_| ())
+        }
+        None => {
+            let call = account
+                .iam
+                .delete_role_permissions_boundary()
+                .role_name(&want.name)
+                .send()
+                .await;
+            call.said("iam", "DeleteRolePermissionsBoundary")
+                .or_missing()
+                .map(|_| ())
+        }
+    }
 }
 
 async fn put_policy(
@@ -165,6 +201,9 @@ pub(crate) async fn update(
     };
     if update.touches(&["trust"]) {
         set_trust(account, want).await?;
+    }
+    if update.touches(&["boundary"]) {
+        set_boundary(account, want).await?;
     }
     if update.touches(&["policies"]) {
         for (name, policy) in want

@@ -57,7 +57,7 @@ fn seen(group: &Found) -> Seen {
 }
 
 /// AWS groups peers by protocol and ports; here each peer is a rule of its own.
-fn rules(permissions: &[IpPermission]) -> BTreeSet<Rule> {
+pub(crate) fn rules(permissions: &[IpPermission]) -> BTreeSet<Rule> {
     let mut rules = BTreeSet::new();
     for permission in permissions {
         let addresses = permission.ip_ranges().iter().filter_map(IpRange::cidr_ip);

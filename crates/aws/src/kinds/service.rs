@@ -17,8 +17,7 @@ use crate::pace::LATER;
 pub(crate) async fn list(account: &Account, scope: &Scope) -> Result<Vec<Have>, CloudError> {
     let mut found = Vec::new();
     for name in scope.names_of(Kind::Service) {
-        // The service lives in the app's own cluster; both have the app's name.
-        if let Some(service) = describe(account, scope.names.app(), name).await? {
+        if let Some(service) = describe(account, &scope.cluster, name).await? {
             found.push(seen(&service).into_have(scope, Kind::Service));
         }
     }

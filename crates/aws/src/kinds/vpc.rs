@@ -45,7 +45,8 @@ async fn fetch(account: &Account, filters: Vec<Filter>) -> Result<Vec<Seen>, Clo
     Ok(seen)
 }
 
-async fn attribute(
+/// One of the VPC's DNS flags; off where the VPC is gone.
+pub(crate) async fn attribute(
     account: &Account,
     id: &str,
     name: VpcAttributeName,

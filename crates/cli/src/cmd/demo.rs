@@ -285,7 +285,11 @@ impl<'a> Tour<'a> {
         let place = Place::open(&self.global, &self.stage).await?;
         let (_, inventory) = place.look(Detail::Identity).await?;
         place
-            .usable(ecspipe_provision::outputs(&inventory.known(), &place.spec))
+            .usable(ecspipe_provision::outputs(
+                &inventory.known(),
+                &place.spec,
+                &place.existing,
+            ))
             .await
     }
 

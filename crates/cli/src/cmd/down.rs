@@ -10,7 +10,7 @@ use crate::world::World;
 
 pub(crate) async fn exec(global: &Global, args: &Down, world: &World) -> Result<Exit, Failure> {
     world.at_second_interrupt(Exit::Incomplete);
-    let place = Place::open(global, world).await?;
+    let place = Place::open_to_remove(global, world).await?;
     let (graph, inventory) = place.look(Detail::Identity).await?;
     // A deployment in flight goes with its group: whoever takes an app down doesn't wait for its rollout.
     let options = Options {

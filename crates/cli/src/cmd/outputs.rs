@@ -9,14 +9,18 @@ use crate::report;
 use crate::world::World;
 
 pub(crate) async fn exec(global: &Global, world: &World) -> Result<Exit, Failure> {
-    let place = Place::open(global, world).await?;
+    let place = Place::open_to_remove(global, world).await?;
     let (_, inventory) = place.look(Detail::Identity).await?;
     if inventory.owned.is_empty() {
         let message = format!("there is nothing of {} {}", place.spec.app, place.title());
         return Err(Failure::new(Exit::Refused, message).hint("make it with `ecspipe up`"));
     }
     let outputs = place
-        .usable(ecspipe_provision::outputs(&inventory.known(), &place.spec))
+        .usable(ecspipe_provision::outputs(
+            &inventory.known(),
+            &place.spec,
+            &place.existing,
+        ))
         .await?;
     report::provision::outputs(world, global, &outputs);
     Ok(Exit::Done)

@@ -9,7 +9,7 @@ use crate::report;
 use crate::world::World;
 
 pub(crate) async fn exec(global: &Global, args: &Plan, world: &World) -> Result<Exit, Failure> {
-    let place = Place::open(global, world).await?;
+    let place = Place::open_to_change(global, world).await?;
     let (graph, inventory) = place.look(Detail::Properties).await?;
     let rollout_in_flight = place.rollout_in_flight(&inventory).await?;
     let options = Options {
@@ -17,7 +17,8 @@ pub(crate) async fn exec(global: &Global, args: &Plan, world: &World) -> Result<
         rollout_in_flight,
         delete_source: false,
     };
-    let plan = ecspipe_provision::plan(&graph, &inventory, &options);
+    let mut plan = ecspipe_provision::plan(&graph, &inventory, &options);
+    plan.notes.extend(place.notes.iter().cloned());
     report::provision::plan(world, global, &plan, &place.title());
     Ok(match () {
         () if !plan.refusals.is_empty() => Exit::Refused,

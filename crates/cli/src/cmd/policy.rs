@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use ecspipe_provision::permissions::documents;
-use ecspipe_provision::{Duty, Inputs, Statement};
+use ecspipe_provision::{Duty, Existing, Inputs, Statement};
 use ecspipe_spec::{Facts, Spec};
 
 use crate::args::{Commands, Global, Policy};
@@ -88,7 +88,9 @@ pub(super) fn statements(
         spec,
         facts: &facts,
         buildspec: &buildspec,
+        // No permission is about what exists but by its name, which the spec says.
+        existing: &Existing::default(),
     };
-    let graph = ecspipe_provision::desired(&inputs)?;
+    let graph = ecspipe_provision::named(&inputs)?;
     Ok(ecspipe_provision::permissions(&inputs, &graph, duties))
 }

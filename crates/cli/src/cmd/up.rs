@@ -11,7 +11,7 @@ use crate::world::World;
 
 pub(crate) async fn exec(global: &Global, args: &Up, world: &World) -> Result<Exit, Failure> {
     world.at_second_interrupt(Exit::Incomplete);
-    let place = Place::open(global, world).await?;
+    let place = Place::open_to_change(global, world).await?;
     let (graph, inventory) = place.look(Detail::Properties).await?;
     let rollout_in_flight = place.rollout_in_flight(&inventory).await?;
     let options = Options {
@@ -19,7 +19,8 @@ pub(crate) async fn exec(global: &Global, args: &Up, world: &World) -> Result<Ex
         rollout_in_flight,
         delete_source: false,
     };
-    let plan = ecspipe_provision::plan(&graph, &inventory, &options);
+    let mut plan = ecspipe_provision::plan(&graph, &inventory, &options);
+    plan.notes.extend(place.notes.iter().cloned());
     // The plan is talk here; the data is the outputs at the end.
     report::provision::plan(&world.talking(), &global.human(), &plan, &place.title());
     if !plan.refusals.is_empty() {
@@ -36,7 +37,11 @@ pub(crate) async fn exec(global: &Global, args: &Up, world: &World) -> Result<Ex
         );
     }
     let outputs = place
-        .usable(ecspipe_provision::outputs(&known, &place.spec))
+        .usable(ecspipe_provision::outputs(
+            &known,
+            &place.spec,
+            &place.existing,
+        ))
         .await?;
     if global.format == Format::Human {
         world.err("");

@@ -28,20 +28,13 @@ impl Balancer {
     }
 }
 
+/// Its own balancer or one that exists: listeners and target groups are the app's own either way.
 pub(super) fn balancer(graph: &mut Graph, place: &Place<'_>, network: &Network) -> Balancer {
-    let balancer = LoadBalancer {
-        name: place.names.load_balancer(),
-        scheme: "internet-facing".to_owned(),
-        address_type: "ipv4".to_owned(),
-        subnets: network.public.iter().map(Link::id).collect(),
-        security_groups: [network.balancer_group.id()].into(),
-        drop_invalid_headers: true,
-        // What guards against a deletion by mistake is the question that `down` asks, not a switch that `down` would turn off.
-        deletion_protection: false,
-        idle_timeout_seconds: IDLE_TIMEOUT_SECONDS,
-        after: [network.gateway.id()].into(),
+    let balancer = match &place.existing.load_balancer {
+        Some(existing) => existing.arn.clone(),
+        None if place.spec.load_balancer.is_own() => own(graph, place, network).id(),
+        None => Id::new(),
     };
-    let balancer = graph.add("main", balancer);
     let blue = graph.add("blue", target_group(place, network, "blue"));
     let green = graph.add("green", target_group(place, network, "green"));
     let pair: BTreeSet<Id> = [blue.id(), green.id()].into();
@@ -52,7 +45,7 @@ pub(super) fn balancer(graph: &mut Graph, place: &Place<'_>, network: &Network) 
         }]
         .into();
         let listener = Listener {
-            load_balancer: balancer.id(),
+            load_balancer: balancer.clone(),
             port,
             protocol: "HTTP".to_owned(),
             forward,
@@ -75,12 +68,28 @@ pub(super) fn balancer(graph: &mut Graph, place: &Place<'_>, network: &Network) 
     }
 }
 
+fn own(graph: &mut Graph, place: &Place<'_>, network: &Network) -> Link {
+    let balancer = LoadBalancer {
+        name: place.names.load_balancer(),
+        scheme: "internet-facing".to_owned(),
+        address_type: "ipv4".to_owned(),
+        subnets: network.public.iter().cloned().collect(),
+        security_groups: network.balancer_group.iter().cloned().collect(),
+        drop_invalid_headers: true,
+        // What guards against a deletion by mistake is the question that `down` asks, not a switch that `down` would turn off.
+        deletion_protection: false,
+        idle_timeout_seconds: IDLE_TIMEOUT_SECONDS,
+        after: network.gateway.iter().cloned().collect(),
+    };
+    graph.add("main", balancer)
+}
+
 /// Blue and green are the same but for the name, since they swap at every rollout.
 fn target_group(place: &Place<'_>, network: &Network, colour: &str) -> TargetGroup {
     let check = &place.spec.service.health_check;
     TargetGroup {
         name: place.names.target_group(colour),
-        vpc: network.vpc.id(),
+        vpc: network.vpc.clone(),
         target_type: "ip".to_owned(),
         protocol: "HTTP".to_owned(),
         protocol_version: "HTTP1".to_owned(),

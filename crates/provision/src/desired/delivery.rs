@@ -38,7 +38,8 @@ const QUEUED_MINUTES: u32 = 480;
 
 /// Where things in transit are kept.
 pub(super) struct Stores {
-    pub(super) key: Link,
+    /// The key's ARN.
+    pub(super) key: Id,
     pub(super) bucket: Link,
 }
 
@@ -55,17 +56,11 @@ pub(super) struct Started {
 }
 
 pub(super) fn stores(graph: &mut Graph, place: &Place<'_>) -> Stores {
-    let key = EncryptionKey {
-        alias: place.names.key_alias(),
-        description: format!("encrypts what the pipeline of {} ships", place.names.app()),
-        rotation: true,
-        policy: policies::key(place),
-    };
-    let key = graph.add("main", key);
+    let key = key(graph, place);
     let name = place.names.bucket("artifacts");
     let bucket = Bucket {
         versioning: true,
-        encryption_key: Some(key.id()),
+        encryption_key: Some(key.clone()),
         bucket_key: true,
         public_access_blocked: true,
         owner_enforced: true,
@@ -76,6 +71,21 @@ pub(super) fn stores(graph: &mut Graph, place: &Place<'_>) -> Stores {
     };
     let bucket = graph.add("artifacts", bucket);
     Stores { key, bucket }
+}
+
+/// The ARN of the key: of the app's own, or of one that exists.
+fn key(graph: &mut Graph, place: &Place<'_>) -> Id {
+    if place.spec.kms_key.is_some() {
+        let existing = place.existing.key.as_ref();
+        return existing.map(|key| key.arn.clone()).unwrap_or_default();
+    }
+    let key = EncryptionKey {
+        alias: place.names.key_alias(),
+        description: format!("encrypts what the pipeline of {} ships", place.names.app()),
+        rotation: true,
+        policy: policies::key(place),
+    };
+    graph.add("main", key).id()
 }
 
 /// The newest bundle never expires, since the pipeline reads it at every run; what the runs leave behind does.
@@ -144,8 +154,8 @@ pub(super) fn deployment(
         name,
         application: application.id(),
         config,
-        role: roles.codedeploy.id(),
-        cluster: running.cluster.id(),
+        role: roles.codedeploy.clone(),
+        cluster: running.cluster.clone(),
         service: running.service.id(),
         target_groups: ["blue", "green"]
             .map(|colour| place.names.target_group(colour))
@@ -260,9 +270,9 @@ pub(super) fn pipeline(
         // V2 for the execution mode: QUEUED lets every push through in its order, one at a time.
         pipeline_type: "V2".to_owned(),
         execution_mode: "QUEUED".to_owned(),
-        role: roles.codepipeline.id(),
+        role: roles.codepipeline.clone(),
         artifact_bucket: stores.bucket.id(),
-        artifact_key: Some(stores.key.id()),
+        artifact_key: Some(stores.key.clone()),
         stages,
     };
     let pipeline = graph.add("main", pipeline);
@@ -311,7 +321,7 @@ fn build_project(
     BuildProject {
         name: place.names.app().to_owned(),
         description: format!("builds the image of {}", place.names.app()),
-        role: roles.codebuild.id(),
+        role: roles.codebuild.clone(),
         environment_type: environment_type.to_owned(),
         image: image.to_owned(),
         compute_type: "BUILD_GENERAL1_SMALL".to_owned(),
@@ -325,7 +335,7 @@ fn build_project(
         log_group: logs.build.id(),
         timeout_minutes: BUILD_MINUTES,
         queued_timeout_minutes: QUEUED_MINUTES,
-        encryption_key: stores.key.id(),
+        encryption_key: stores.key.clone(),
     }
 }
 
@@ -477,7 +487,7 @@ pub(super) fn rules(
         let target = RuleTarget {
             id: "pipeline".to_owned(),
             arn: place.arn("codepipeline", &started.pipeline.id()),
-            role: Some(roles.events.id()),
+            role: Some(roles.events.clone()),
         };
         let rule = EventRule {
             name: place.names.rule(name),

@@ -1,31 +1,64 @@
-//! The app's network: public subnets for the balancer and NAT gateways, private ones for the tasks (AWS.md §3.1).
-//! Must not decide who listens on which port beyond the two rules between balancer and tasks.
+//! The app's network: public subnets for the balancer and NAT gateways, private ones for the tasks (AWS.md §3.1); or one that
+//! exists, in which only security groups are made. Must not decide who listens on which port beyond the two rules between balancer and tasks.
 
-use ecspipe_spec::{Nat, Zone};
+use ecspipe_spec::{Facts, Nat, Zone};
+use ipnet::Ipv4Net;
 
 use super::Place;
+use crate::existing;
 use crate::graph::Graph;
 use crate::resource::{
-    Address, Endpoint, EndpointType, InternetGateway, Link, NatGateway, Route, RouteTable, Rule,
-    SecurityGroup, Subnet, Vpc,
+    Address, Endpoint, EndpointType, Id, InternetGateway, Link, NatGateway, Route, RouteTable,
+    Rule, SecurityGroup, Subnet, Vpc,
 };
 
 /// Everything, in the notation of routes and rules.
 const ANYWHERE: &str = "0.0.0.0/0";
+/// What tasks without a way to the internet reach by addresses in their subnets: where the image is, and the log.
+pub(crate) const INTERFACE_ENDPOINTS: [&str; 3] = ["ecr.api", "ecr.dkr", "logs"];
+/// What they reach by a route: S3, which holds the image's layers.
+pub(crate) const GATEWAY_ENDPOINT: &str = "s3";
 
-/// What the other parts link to.
+/// What the other parts refer to.
 pub(super) struct Network {
-    pub(super) vpc: Link,
-    pub(super) gateway: Link,
-    pub(super) public: Vec<Link>,
-    pub(super) private: Vec<Link>,
-    pub(super) balancer_group: Link,
-    pub(super) service_group: Link,
-    /// How tasks reach the image and the log: route tables, and endpoints where there is no NAT gateway.
-    pub(super) ways_out: Vec<Link>,
+    pub(super) vpc: Id,
+    /// The internet gateway of a network of the app's own.
+    pub(super) gateway: Option<Id>,
+    pub(super) public: Vec<Id>,
+    pub(super) private: Vec<Id>,
+    /// The security group of a load balancer of the app's own.
+    pub(super) balancer_group: Option<Id>,
+    pub(super) service_group: Id,
+    /// How tasks reach the image and the log: route tables, and endpoints where there is no NAT gateway. What exists is
+    /// there before anything is made.
+    pub(super) ways_out: Vec<Id>,
 }
 
 pub(super) fn network(graph: &mut Graph, place: &Place<'_>) -> Network {
+    match &place.existing.network {
+        Some(existing) => within(graph, place, existing),
+        None if place.spec.network.is_own() => own(graph, place),
+        None => within(graph, place, &existing::Network::default()),
+    }
+}
+
+/// In a network that exists: only who may reach whom.
+fn within(graph: &mut Graph, place: &Place<'_>, existing: &existing::Network) -> Network {
+    let ids =
+        |subnets: &[existing::Subnet]| subnets.iter().map(|subnet| subnet.id.clone()).collect();
+    let (balancer_group, service_group) = groups(graph, place, &existing.vpc, &existing.ranges);
+    Network {
+        vpc: existing.vpc.clone(),
+        gateway: None,
+        public: ids(&existing.public),
+        private: ids(&existing.private),
+        balancer_group,
+        service_group,
+        ways_out: Vec::new(),
+    }
+}
+
+fn own(graph: &mut Graph, place: &Place<'_>) -> Network {
     // Interface endpoints answer under the services' own names only with both DNS flags on.
     let cidr = place.spec.network.cidr.to_string();
     let vpc = graph.add(
@@ -65,22 +98,41 @@ pub(super) fn network(graph: &mut Graph, place: &Place<'_>) -> Network {
         .collect();
     let nats = nat_gateways(graph, place, &gateway, &public);
     let tables = route_tables(graph, place, &vpc, &gateway, &public, &private, &nats);
-    let balancer_group = balancer_group(graph, place, &vpc);
-    let service_group = service_group(graph, place, &vpc, &balancer_group);
+    let range = place.spec.network.cidr;
+    let (balancer_group, service_group) = groups(graph, place, &vpc.id(), &[range]);
     let mut ways_out = tables;
     if place.spec.network.nat == Nat::None {
         let endpoints = endpoints(graph, place, &vpc, &private, &ways_out, &service_group);
         ways_out.extend(endpoints);
     }
+    let ids = |links: &[Link]| links.iter().map(Link::id).collect();
     Network {
-        vpc,
-        gateway,
-        public,
-        private,
+        vpc: vpc.id(),
+        gateway: Some(gateway.id()),
+        public: ids(&public),
+        private: ids(&private),
         balancer_group,
         service_group,
-        ways_out,
+        ways_out: ids(&ways_out),
     }
+}
+
+/// The security groups of the app's own balancer, if it has one, and of its tasks, in a VPC with these ranges.
+fn groups(graph: &mut Graph, place: &Place<'_>, vpc: &str, ranges: &[Ipv4Net]) -> (Option<Id>, Id) {
+    let own = place
+        .spec
+        .load_balancer
+        .is_own()
+        .then(|| balancer_group(graph, place, vpc, ranges).id());
+    let existing = place
+        .existing
+        .load_balancer
+        .iter()
+        .flat_map(|balancer| &balancer.security_groups)
+        .map(|group| group.id.clone());
+    let balancers: Vec<Id> = own.iter().cloned().chain(existing).collect();
+    let service = service_group(graph, place, vpc, &balancers);
+    (own, service.id())
 }
 
 /// One NAT gateway with its address for each zone, or the first one, or none.
@@ -161,14 +213,15 @@ fn route_tables(
 }
 
 /// The world reaches the balancer on its two ports; the balancer reaches nothing but the tasks' port.
-fn balancer_group(graph: &mut Graph, place: &Place<'_>, vpc: &Link) -> Link {
+fn balancer_group(graph: &mut Graph, place: &Place<'_>, vpc: &str, ranges: &[Ipv4Net]) -> Link {
     let balancer = &place.spec.load_balancer;
     let listeners = [&balancer.production, &balancer.test];
     let ingress = listeners
         .into_iter()
         .flat_map(|listener| {
-            listener
-                .allow
+            // What the spec leaves open is the network's own range, which only the account knew.
+            let allow = listener.allow.as_deref().unwrap_or(ranges);
+            allow
                 .iter()
                 .map(|range| Rule::tcp(listener.port, range.to_string()))
         })
@@ -176,25 +229,27 @@ fn balancer_group(graph: &mut Graph, place: &Place<'_>, vpc: &Link) -> Link {
     let group = SecurityGroup {
         name: place.names.security_group("balancer"),
         description: format!("load balancer of {}", place.names.app()),
-        vpc: vpc.id(),
+        vpc: vpc.to_owned(),
         ingress,
         // An address range and not the tasks' group: two groups that name each other could only be made and deleted in pieces.
-        egress: [Rule::tcp(
-            place.spec.service.port,
-            place.spec.network.cidr.to_string(),
-        )]
-        .into(),
+        egress: ranges
+            .iter()
+            .map(|range| Rule::tcp(place.spec.service.port, range.to_string()))
+            .collect(),
     };
     graph.add("balancer", group)
 }
 
 /// Only the balancer reaches the tasks; the tasks may go anywhere, as nobody knows what the app talks to.
-fn service_group(graph: &mut Graph, place: &Place<'_>, vpc: &Link, balancer: &Link) -> Link {
+fn service_group(graph: &mut Graph, place: &Place<'_>, vpc: &str, balancers: &[Id]) -> Link {
     let group = SecurityGroup {
         name: place.names.security_group("service"),
         description: format!("tasks of {}", place.names.app()),
-        vpc: vpc.id(),
-        ingress: [Rule::tcp(place.spec.service.port, balancer)].into(),
+        vpc: vpc.to_owned(),
+        ingress: balancers
+            .iter()
+            .map(|group| Rule::tcp(place.spec.service.port, group))
+            .collect(),
         egress: [Rule::everything(ANYWHERE)].into(),
     };
     graph.add("service", group)
@@ -207,7 +262,7 @@ fn endpoints(
     vpc: &Link,
     private: &[Link],
     tables: &[Link],
-    service_group: &Link,
+    service_group: &str,
 ) -> Vec<Link> {
     let group = SecurityGroup {
         name: place.names.security_group("endpoints"),
@@ -219,18 +274,18 @@ fn endpoints(
     let group = graph.add("endpoints", group);
     let s3 = Endpoint {
         vpc: vpc.id(),
-        service: endpoint_service(place, "s3"),
+        service: endpoint_service(place.facts, GATEWAY_ENDPOINT),
         endpoint_type: EndpointType::Gateway,
         subnets: [].into(),
         security_groups: [].into(),
         route_tables: tables.iter().map(Link::id).collect(),
         private_dns: false,
     };
-    let mut endpoints = vec![graph.add("s3", s3)];
-    for service in ["ecr.api", "ecr.dkr", "logs"] {
+    let mut endpoints = vec![graph.add(GATEWAY_ENDPOINT, s3)];
+    for service in INTERFACE_ENDPOINTS {
         let endpoint = Endpoint {
             vpc: vpc.id(),
-            service: endpoint_service(place, service),
+            service: endpoint_service(place.facts, service),
             endpoint_type: EndpointType::Interface,
             subnets: private.iter().map(Link::id).collect(),
             security_groups: [group.id()].into(),
@@ -243,12 +298,12 @@ fn endpoints(
 }
 
 /// The name under which AWS offers an endpoint; in China the container services have a prefix of their own.
-fn endpoint_service(place: &Place<'_>, service: &str) -> String {
-    let china = place.facts.partition == "aws-cn" && service.starts_with("ecr.");
+pub(crate) fn endpoint_service(facts: &Facts, service: &str) -> String {
+    let china = facts.partition == "aws-cn" && service.starts_with("ecr.");
     let prefix = if china {
         "cn.com.amazonaws"
     } else {
         "com.amazonaws"
     };
-    format!("{prefix}.{}.{service}", place.facts.region)
+    format!("{prefix}.{}.{service}", facts.region)
 }

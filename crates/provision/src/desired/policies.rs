@@ -5,21 +5,21 @@
 use std::collections::BTreeMap;
 
 use ecspipe_spec::names::RoleName;
-use ecspipe_spec::{CodeCommit, Source};
+use ecspipe_spec::{CodeCommit, Facts, Names, Source};
 use serde_json::{Value, json};
 
 use super::Place;
 use crate::graph::Graph;
-use crate::resource::{Link, Policy, Role};
+use crate::resource::{Id, Policy, Role};
 
-/// The roles of an app.
+/// The ARNs of an app's roles: its own, or those that exist.
 pub(super) struct Roles {
-    pub(super) execution: Link,
-    pub(super) task: Link,
-    pub(super) codedeploy: Link,
-    pub(super) codebuild: Link,
-    pub(super) codepipeline: Link,
-    pub(super) events: Link,
+    pub(super) execution: Id,
+    pub(super) task: Id,
+    pub(super) codedeploy: Id,
+    pub(super) codebuild: Id,
+    pub(super) codepipeline: Id,
+    pub(super) events: Id,
 }
 
 /// The account itself, and through it the roles by their own policies: a policy that named roles would have to wait for them.
@@ -34,7 +34,7 @@ pub(super) fn key(place: &Place<'_>) -> Policy {
 }
 
 /// Nothing in clear text on the wire, nothing encrypted with another key. Without a header the bucket's default encryption applies.
-pub(super) fn bucket(place: &Place<'_>, name: &str, key: &Link) -> Policy {
+pub(super) fn bucket(place: &Place<'_>, name: &str, key: &str) -> Policy {
     let bucket = place.s3_arn(name);
     let objects = format!("{bucket}/*");
     let deny = |sid: &str, action: &str, resource: Value, condition: Value| {
@@ -54,7 +54,7 @@ pub(super) fn bucket(place: &Place<'_>, name: &str, key: &Link) -> Policy {
         "Null": { "s3:x-amz-server-side-encryption": "false" },
     });
     let other_key = json!({
-        "StringNotEquals": { "s3:x-amz-server-side-encryption-aws-kms-key-id": key.id() },
+        "StringNotEquals": { "s3:x-amz-server-side-encryption-aws-kms-key-id": key },
         "Null": { "s3:x-amz-server-side-encryption-aws-kms-key-id": "false" },
     });
     policy(vec![
@@ -64,8 +64,11 @@ pub(super) fn bucket(place: &Place<'_>, name: &str, key: &Link) -> Policy {
     ])
 }
 
-pub(super) fn roles(graph: &mut Graph, place: &Place<'_>, key: &Link) -> Roles {
-    let mut role = |name: RoleName, trust: Policy, statements: Vec<Value>| {
+pub(super) fn roles(graph: &mut Graph, place: &Place<'_>, key: &str) -> Roles {
+    let mut role = |name: RoleName, statements: Vec<Value>| {
+        if place.spec.roles.contains_key(&name) {
+            return place.spec.role_arn(place.facts, name);
+        }
         let policies: BTreeMap<_, _> = if statements.is_empty() {
             BTreeMap::new()
         } else {
@@ -73,67 +76,78 @@ pub(super) fn roles(graph: &mut Graph, place: &Place<'_>, key: &Link) -> Roles {
         };
         let role = Role {
             name: place.names.role(name),
-            trust,
+            path: place.spec.role_path.clone(),
+            boundary: place.existing.boundary.clone(),
+            trust: trust(place, name),
             policies,
         };
-        graph.add(name.suffix(), role)
+        graph.add(name.suffix(), role).id()
     };
-    // ECS documents this ARN and no narrower one (AWS.md §6.1).
-    let tasks = || trust(place, "ecs-tasks", "ArnLike", json!(place.arn("ecs", "*")));
     Roles {
-        execution: role(RoleName::Execution, tasks(), execution(place)),
-        task: role(RoleName::Task, tasks(), Vec::new()),
-        codedeploy: role(
-            RoleName::CodeDeploy,
-            codedeploy_trust(place),
-            codedeploy(place, key),
-        ),
-        codebuild: role(
-            RoleName::CodeBuild,
-            codebuild_trust(place),
-            codebuild(place, key),
-        ),
-        codepipeline: role(
-            RoleName::CodePipeline,
-            codepipeline_trust(place),
-            codepipeline(place, key),
-        ),
-        events: role(RoleName::Events, events_trust(place), events(place)),
+        execution: role(RoleName::Execution, execution(place)),
+        task: role(RoleName::Task, Vec::new()),
+        codedeploy: role(RoleName::CodeDeploy, codedeploy(place, key)),
+        codebuild: role(RoleName::CodeBuild, codebuild(place, key)),
+        codepipeline: role(RoleName::CodePipeline, codepipeline(place, key)),
+        events: role(RoleName::Events, events(place)),
     }
 }
 
-fn codedeploy_trust(place: &Place<'_>) -> Policy {
-    let group = place.arn(
-        "codedeploy",
-        &format!("deploymentgroup:{}/*", place.names.app()),
-    );
-    trust(place, "codedeploy", "ArnLike", json!(group))
+/// Which service assumes a role, and for which things of the app.
+pub(crate) struct Trusted {
+    service: &'static str,
+    operator: &'static str,
+    /// The ARNs for which the service acts.
+    pub(crate) sources: Vec<String>,
 }
 
-fn codebuild_trust(place: &Place<'_>) -> Policy {
-    trust(place, "codebuild", "ArnLike", json!(project(place)))
+impl Trusted {
+    /// The service as a policy names it.
+    pub(crate) fn principal(&self) -> String {
+        format!("{}.amazonaws.com", self.service)
+    }
 }
 
-fn codepipeline_trust(place: &Place<'_>) -> Policy {
-    trust(place, "codepipeline", "ArnLike", json!(pipeline(place)))
-}
-
-fn events_trust(place: &Place<'_>) -> Policy {
-    let rules = ["source", "bundle"]
-        .map(|rule| place.arn("events", &format!("rule/{}", place.names.rule(rule))));
-    trust(place, "events", "ArnEquals", json!(rules))
+/// Whom a role has to trust.
+pub(crate) fn trusted(role: RoleName, facts: &Facts, names: &Names) -> Trusted {
+    let app = names.app();
+    let trusted = |service, operator, sources| Trusted {
+        service,
+        operator,
+        sources,
+    };
+    let like = |service, source| trusted(service, "ArnLike", vec![source]);
+    match role {
+        // ECS documents this ARN and no narrower one (AWS.md §6.1).
+        RoleName::Execution | RoleName::Task => like("ecs-tasks", facts.arn("ecs", "*")),
+        RoleName::CodeDeploy => {
+            let group = format!("deploymentgroup:{app}/*");
+            like("codedeploy", facts.arn("codedeploy", &group))
+        }
+        RoleName::CodeBuild => {
+            let project = format!("project/{app}");
+            like("codebuild", facts.arn("codebuild", &project))
+        }
+        RoleName::CodePipeline => like("codepipeline", facts.arn("codepipeline", app)),
+        RoleName::Events => {
+            let rules = ["source", "bundle"]
+                .map(|rule| facts.arn("events", &format!("rule/{}", names.rule(rule))));
+            trusted("events", "ArnEquals", rules.into())
+        }
+    }
 }
 
 /// A service may assume the role only when it acts for this account and for the thing that the role was made for, so that nobody
 /// else's pipeline or project can borrow it (the confused deputy).
-fn trust(place: &Place<'_>, service: &str, operator: &str, source: Value) -> Policy {
+fn trust(place: &Place<'_>, role: RoleName) -> Policy {
+    let trusted = trusted(role, place.facts, &place.names);
     policy(vec![json!({
         "Effect": "Allow",
-        "Principal": { "Service": format!("{service}.amazonaws.com") },
+        "Principal": { "Service": trusted.principal() },
         "Action": "sts:AssumeRole",
         "Condition": {
             "StringEquals": { "aws:SourceAccount": place.facts.account },
-            operator: { "aws:SourceArn": source },
+            (trusted.operator): { "aws:SourceArn": trusted.sources },
         },
     })])
 }
@@ -157,18 +171,19 @@ fn execution(place: &Place<'_>) -> Vec<Value> {
 }
 
 /// Make and remove task sets, move the listeners. Listeners and rules are told from others' by the balancer's name.
-fn codedeploy(place: &Place<'_>, key: &Link) -> Vec<Value> {
+fn codedeploy(place: &Place<'_>, key: &str) -> Vec<Value> {
     let app = place.names.app();
-    let balancer = place.names.load_balancer();
-    let service = place.arn("ecs", &format!("service/{app}/{app}"));
-    let task_sets = place.arn("ecs", &format!("task-set/{app}/{app}/*"));
+    let cluster = place.spec.cluster_name(place.facts);
+    let balancer = balancer(place);
+    let service = place.arn("ecs", &format!("service/{cluster}/{app}"));
+    let task_sets = place.arn("ecs", &format!("task-set/{cluster}/{app}/*"));
     let listeners = place.arn(
         "elasticloadbalancing",
-        &format!("listener/app/{balancer}/*/*"),
+        &format!("listener/app/{balancer}/*"),
     );
     let rules = place.arn(
         "elasticloadbalancing",
-        &format!("listener-rule/app/{balancer}/*/*/*"),
+        &format!("listener-rule/app/{balancer}/*/*"),
     );
     let read = [
         "elasticloadbalancing:DescribeTargetGroups",
@@ -202,13 +217,13 @@ fn codedeploy(place: &Place<'_>, key: &Link) -> Vec<Value> {
             &["s3:GetObject", "s3:GetObjectVersion"],
             json!(artifacts(place)),
         ),
-        allow("AppSpecKey", &["kms:Decrypt"], json!(key.id())),
+        allow("AppSpecKey", &["kms:Decrypt"], json!(key)),
         pass_task_roles(place),
     ]
 }
 
 /// Push the image and its layer cache, read the source, write the artifact and the log.
-fn codebuild(place: &Place<'_>, key: &Link) -> Vec<Value> {
+fn codebuild(place: &Place<'_>, key: &str) -> Vec<Value> {
     let push_and_pull = [
         "ecr:BatchCheckLayerAvailability",
         "ecr:InitiateLayerUpload",
@@ -233,12 +248,12 @@ fn codebuild(place: &Place<'_>, key: &Link) -> Vec<Value> {
             &["s3:GetBucketLocation", "s3:GetBucketAcl"],
             json!(bucket_arn(place)),
         ),
-        allow("ArtifactKey", &USE_KEY, json!(key.id())),
+        allow("ArtifactKey", &USE_KEY, json!(key)),
     ]
 }
 
 /// Read the sources, start the build, register the definition and deploy it.
-fn codepipeline(place: &Place<'_>, key: &Link) -> Vec<Value> {
+fn codepipeline(place: &Place<'_>, key: &str) -> Vec<Value> {
     let app = place.names.app();
     let Source::Codecommit(CodeCommit {
         repository: source, ..
@@ -274,7 +289,7 @@ fn codepipeline(place: &Place<'_>, key: &Link) -> Vec<Value> {
         allow("Artifacts", &READ_AND_WRITE, json!(artifacts(place))),
         allow("Bundle", &bundle, json!(bundle_arn(place))),
         allow("ArtifactBucket", &bucket, json!(bucket_arn(place))),
-        allow("ArtifactKey", &USE_KEY, json!(key.id())),
+        allow("ArtifactKey", &USE_KEY, json!(key)),
         allow(
             "Source",
             &read_source,
@@ -321,10 +336,21 @@ fn events(place: &Place<'_>) -> Vec<Value> {
     )]
 }
 
+/// The balancer as its listeners' ARNs hold it: its name and its id. Only of one that exists the id is known, and others of its
+/// name don't matter; of the app's own it is any.
+fn balancer(place: &Place<'_>) -> String {
+    let existing = place.existing.load_balancer.as_ref();
+    let known = existing.and_then(|existing| existing.arn.split_once(":loadbalancer/app/"));
+    match known {
+        Some((_, balancer)) => balancer.to_owned(),
+        None => format!("{}/*", place.spec.load_balancer_name(place.facts)),
+    }
+}
+
 /// Hand the tasks' roles to ECS's tasks and to nothing else.
 fn pass_task_roles(place: &Place<'_>) -> Value {
-    let roles = [RoleName::Execution, RoleName::Task]
-        .map(|role| place.iam_arn(&format!("role/{}", place.names.role(role))));
+    let roles =
+        [RoleName::Execution, RoleName::Task].map(|role| place.spec.role_arn(place.facts, role));
     with_condition(
         allow("PassTaskRoles", &["iam:PassRole"], json!(roles)),
         json!({ "StringEquals": { "iam:PassedToService": "ecs-tasks.amazonaws.com" } }),

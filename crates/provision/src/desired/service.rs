@@ -7,7 +7,7 @@ use super::balancer::{Balancer, seconds};
 use super::network::Network;
 use super::policies::Roles;
 use crate::graph::Graph;
-use crate::resource::{Cluster, Link, LogGroup, Service, TaskDefinition};
+use crate::resource::{Cluster, Id, Link, LogGroup, Service, TaskDefinition};
 
 /// Long enough to look into what went wrong last week, short enough not to be paid for unnoticed.
 const RETENTION_DAYS: u32 = 30;
@@ -20,7 +20,8 @@ pub(super) struct Logs {
 
 /// What the other parts link to.
 pub(super) struct Running {
-    pub(super) cluster: Link,
+    /// The cluster's name.
+    pub(super) cluster: Id,
     pub(super) service: Link,
 }
 
@@ -43,14 +44,7 @@ pub(super) fn service(
     roles: &Roles,
 ) -> Running {
     let name = place.names.app().to_owned();
-    // Container Insights are billed by the metric: whoever wants them turns them on knowingly.
-    let cluster = graph.add(
-        "main",
-        Cluster {
-            name: name.clone(),
-            container_insights: "disabled".to_owned(),
-        },
-    );
+    let cluster = cluster(graph, place);
     let definition = graph.add(
         "main",
         TaskDefinition {
@@ -60,15 +54,15 @@ pub(super) fn service(
     let listeners = [&balancer.production, &balancer.test];
     let service = Service {
         name: name.clone(),
-        cluster: cluster.id(),
+        cluster: cluster.clone(),
         controller: "CODE_DEPLOY".to_owned(),
         launch_type: "FARGATE".to_owned(),
         platform_version: "LATEST".to_owned(),
         task_definition: definition.id(),
         desired_count: place.spec.service.desired_count,
         health_check_grace_seconds: seconds(place.spec.service.health_check.grace),
-        subnets: network.private.iter().map(Link::id).collect(),
-        security_groups: [network.service_group.id()].into(),
+        subnets: network.private.iter().cloned().collect(),
+        security_groups: [network.service_group.clone()].into(),
         public_address: false,
         target_group: balancer.blue.id(),
         container_name: name,
@@ -77,20 +71,34 @@ pub(super) fn service(
         pair: balancer.pair(),
         after: listeners
             .into_iter()
-            .chain(&network.ways_out)
             .map(Link::id)
+            .chain(network.ways_out.iter().cloned())
             .collect(),
     };
     let service = graph.add("main", service);
     Running { cluster, service }
 }
 
+/// The name of the cluster: of the app's own, or of one that exists.
+fn cluster(graph: &mut Graph, place: &Place<'_>) -> Id {
+    let name = place.spec.cluster_name(place.facts);
+    if place.spec.cluster.is_some() {
+        return name;
+    }
+    // Container Insights are billed by the metric: whoever wants them turns them on knowingly.
+    let cluster = Cluster {
+        name,
+        container_insights: "disabled".to_owned(),
+    };
+    graph.add("main", cluster).id()
+}
+
 /// The definition of the spec, with links in the place of what it refers to: its ARNs are right without them, but the
 /// roles and the log group must be there first.
 fn bootstrap(place: &Place<'_>, logs: &Logs, roles: &Roles) -> taskdef::TaskDefinition {
     let mut definition = taskdef::TaskDefinition::new(place.spec, place.facts, &Image::Bootstrap);
-    definition.execution_role_arn = roles.execution.id();
-    definition.task_role_arn = roles.task.id();
+    definition.execution_role_arn.clone_from(&roles.execution);
+    definition.task_role_arn.clone_from(&roles.task);
     for container in &mut definition.container_definitions {
         container
             .log_configuration

@@ -269,10 +269,23 @@ fn roles(sheet: &mut Sheet<'_>) {
         sheet.list(&["iam:GetAccountAuthorizationDetails"]);
     }
     let arns: Vec<String> = sheet
-        .names_of(Kind::Role)
-        .iter()
-        .map(|name| sheet.iam_arn(&format!("role/{name}")))
+        .resources(Kind::Role)
+        .filter_map(|resource| match resource {
+            Resource::Role(role) => Some(sheet.iam_arn(&format!("role{}{}", role.path, role.name))),
+            _ => None,
+        })
         .collect();
+    if sheet.makes() && sheet.inputs.spec.permissions_boundary.is_some() {
+        sheet.allow(
+            "RoleBound",
+            "bounds the permissions of the roles that the app's services act with",
+            &[
+                "iam:DeleteRolePermissionsBoundary",
+                "iam:PutRolePermissionsBoundary",
+            ],
+            arns.clone(),
+        );
+    }
     if sheet.makes() {
         sheet.allow(
             "RoleChange",

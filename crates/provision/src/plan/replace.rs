@@ -121,6 +121,10 @@ fn refusal(kind: Kind, property: &str) -> Option<(&'static str, &'static str)> {
             "a revision can't be changed once it is registered",
             PUT_BACK,
         ),
+        (Kind::Role, "path") => (
+            "AWS fixes it when the role is made, and others name it by its ARN",
+            START_OVER,
+        ),
         (
             Kind::Bucket
             | Kind::LogGroup

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::Policy;
+use super::{Id, Policy};
 
 /// A symmetric KMS key. A key that is pending deletion doesn't exist for a listing; creating one under an alias whose key
 /// is pending deletion and carries our tags cancels that deletion.
@@ -25,6 +25,10 @@ pub struct EncryptionKey {
 pub struct Role {
     /// Its name, global to the account. Its description isn't held: the listing that gives all roles leaves it out.
     pub name: String,
+    /// Its path, which its ARN holds before the name: `/`, or names between slashes.
+    pub path: String,
+    /// The ARN of the managed policy that bounds its permissions.
+    pub boundary: Option<Id>,
     /// Who may assume it.
     pub trust: Policy,
     /// The inline policies by name. Policies that somebody else attached aren't compared; deletion detaches them.

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use ecspipe_provision::memory::Memory;
 use ecspipe_provision::{
-    ApplyOptions, CancellationToken, Error, Event, Graph, Inputs, Inventory, Key, Mode, Options,
-    Origin, Outcome, Plan, Resource, Scope, apply, check, desired, observe, plan, scope,
+    ApplyOptions, CancellationToken, Error, Event, Existing, Graph, Inputs, Inventory, Key, Mode,
+    Options, Origin, Outcome, Plan, Resource, Scope, apply, check, desired, observe, plan, scope,
 };
 use ecspipe_spec::{Facts, Spec};
 
@@ -31,6 +31,7 @@ pub(crate) fn graph_in(spec: &Spec, facts: &Facts) -> (Graph, Scope) {
         spec,
         facts,
         buildspec: BUILDSPEC,
+        existing: &Existing::default(),
     };
     let graph = desired(&inputs).unwrap();
     let scope = scope(&inputs, &graph);

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use ecspipe_provision::memory::{Fault, Memory};
 use ecspipe_provision::{
-    ApplyOptions, Because, CancellationToken, CloudErrorKind, Error, Event, Key, Kind, Options,
-    Plan, apply, observe, outputs,
+    ApplyOptions, Because, CancellationToken, CloudErrorKind, Error, Event, Existing, Key, Kind,
+    Options, Plan, apply, observe, outputs,
 };
 
 use crate::account::{
@@ -226,12 +226,13 @@ fn outputs_are_the_same_after_a_run_and_after_a_look() {
     let spec = tutorial();
     let plan = plan_for(&cloud, &spec, Options::default());
     assert_eq!(
-        outputs(&plan.known, &spec),
-        outputs(&BTreeMap::new(), &spec)
+        outputs(&plan.known, &spec, &Existing::default()),
+        outputs(&BTreeMap::new(), &spec, &Existing::default())
     );
     let (outcome, _) = carry_out(&cloud, &plan);
-    let after = outputs(&outcome.known, &spec);
-    assert_eq!(after, outputs(&inventory(&cloud, &spec).known(), &spec));
+    let after = outputs(&outcome.known, &spec, &Existing::default());
+    let observed = inventory(&cloud, &spec).known();
+    assert_eq!(after, outputs(&observed, &spec, &Existing::default()));
     insta::assert_json_snapshot!("outputs", after);
 }
 

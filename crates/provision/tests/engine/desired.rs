@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use ecspipe_provision::{Area, Error, Inputs, Kind, Resource, desired};
+use ecspipe_provision::{Area, Error, Existing, Inputs, Kind, Resource, desired};
 use ecspipe_spec::{Architecture, Nat, RollbackOn, Span, Strategy, Zones};
 use serde_json::{Value, json};
 
@@ -233,6 +233,7 @@ fn problem_of(spec: &ecspipe_spec::Spec, buildspec: &str) -> String {
         spec,
         facts: &facts(),
         buildspec,
+        existing: &Existing::default(),
     }) {
         Err(Error::Impossible { problem, .. }) => problem,
         other => panic!("{other:?}"),
@@ -261,7 +262,8 @@ fn what_can_not_be_had_is_said() {
         desired(&Inputs {
             spec: &tutorial(),
             facts: &facts(),
-            buildspec: "${REPO} ${A/b}"
+            buildspec: "${REPO} ${A/b}",
+            existing: &Existing::default(),
         })
         .is_ok()
     );

@@ -16,6 +16,7 @@ fn statements(spec: &Spec, duties: &[Duty]) -> Vec<Statement> {
         spec,
         facts: &facts,
         buildspec: "version: 0.2",
+        existing: &ecspipe_provision::Existing::default(),
     };
     let graph = desired(&inputs).unwrap();
     permissions(&inputs, &graph, &duties.iter().copied().collect())

@@ -37,6 +37,7 @@ pub(crate) fn tutorial() -> Spec {
         account: None,
         region: Some("eu-central-1".to_owned()),
         network: Network {
+            existing: None,
             cidr: "192.168.0.0/16".parse().unwrap(),
             zones: Zones::Named(zones),
             nat: Nat::PerZone,
@@ -59,14 +60,16 @@ pub(crate) fn tutorial() -> Spec {
                 grace: Span::from_secs(60),
             },
         },
+        cluster: None,
         load_balancer: LoadBalancer {
+            existing: None,
             production: Listener {
                 port: 80,
-                allow: vec!["0.0.0.0/0".parse().unwrap()],
+                allow: Some(vec!["0.0.0.0/0".parse().unwrap()]),
             },
             test: Listener {
                 port: 8080,
-                allow: vec!["10.0.0.0/8".parse().unwrap()],
+                allow: Some(vec!["10.0.0.0/8".parse().unwrap()]),
             },
         },
         source: Source::Codecommit(CodeCommit {
@@ -86,6 +89,10 @@ pub(crate) fn tutorial() -> Spec {
             keep_old: Span::from_minutes(5),
             rollback_on: vec![RollbackOn::Failure, RollbackOn::Stop],
         },
+        kms_key: None,
+        roles: BTreeMap::new(),
+        permissions_boundary: None,
+        role_path: "/".to_owned(),
         tags: BTreeMap::from([("team".to_owned(), "web".to_owned())]),
     }
 }
@@ -250,11 +257,8 @@ pub(crate) fn make(app: &str, fixed: &Fixed, variable: &Variable) -> Spec {
     service.environment = variable.environment.clone();
     service.health_check.path = variable.path.clone();
     service.health_check.interval = Span::from_secs(variable.interval);
-    spec.load_balancer.production.allow = variable
-        .allow
-        .iter()
-        .map(|range| range.parse().unwrap())
-        .collect();
+    let allow = variable.allow.iter().map(|range| range.parse().unwrap());
+    spec.load_balancer.production.allow = Some(allow.collect());
     spec.load_balancer.test.port = variable.test_port;
     spec.source = Source::Codecommit(CodeCommit {
         repository: app.to_owned(),
