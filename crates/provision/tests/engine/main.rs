@@ -7,6 +7,7 @@ mod apply;
 mod converge;
 mod desired;
 mod drift;
+mod existing;
 mod origin;
 mod permissions;
 mod refuse;
