@@ -210,6 +210,7 @@ const MISSING: &[&str] = &[
     "NoSuchEntity",
     "NoSuchBucket",
     "NoSuchKey",
+    "NoSuchResourceException",
     "NoSuchVersion",
     "NotFound",
     "NotFoundException",

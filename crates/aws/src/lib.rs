@@ -14,6 +14,7 @@ mod existing;
 mod kinds;
 mod pace;
 mod rollouts;
+mod survey;
 mod tags;
 
 use std::sync::Arc;
@@ -65,6 +66,7 @@ pub struct Account {
     pub(crate) iam: aws_sdk_iam::Client,
     pub(crate) kms: aws_sdk_kms::Client,
     pub(crate) logs: aws_sdk_cloudwatchlogs::Client,
+    pub(crate) quotas: aws_sdk_servicequotas::Client,
     pub(crate) s3: aws_sdk_s3::Client,
     pub(crate) sts: aws_sdk_sts::Client,
     /// Who calls, asked for once.
@@ -108,6 +110,7 @@ impl Account {
             iam: aws_sdk_iam::Client::new(&config),
             kms: aws_sdk_kms::Client::new(&config),
             logs: aws_sdk_cloudwatchlogs::Client::new(&config),
+            quotas: aws_sdk_servicequotas::Client::new(&config),
             s3: aws_sdk_s3::Client::from_conf(s3),
             sts: aws_sdk_sts::Client::new(&config),
             identity: Arc::default(),

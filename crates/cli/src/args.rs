@@ -106,6 +106,8 @@ pub enum Command {
     Logs(Logs),
     /// Delete everything that `up` made, but for the source repository.
     Down(Down),
+    /// Check, before anything is made, whether it can be: access, permissions, names, quotas.
+    Doctor(Doctor),
     /// Print the IAM policy that whoever runs these commands needs on this app, and no more.
     Policy(Policy),
     /// Run an AWS account in a process, on a port of this machine.
@@ -310,6 +312,16 @@ pub enum Commands {
     Operate,
     /// `down`.
     Down,
+    /// `doctor`.
+    Doctor,
+}
+
+/// `doctor`.
+#[derive(Debug, Clone, ClapArgs)]
+pub struct Doctor {
+    /// Whose permissions are looked at; `plan`, `up`, `deploy` and `operate` otherwise.
+    #[arg(value_enum, value_name = "COMMANDS")]
+    pub commands: Vec<Commands>,
 }
 
 /// `sandbox`.

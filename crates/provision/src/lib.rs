@@ -18,6 +18,7 @@ pub mod apply;
 pub mod check;
 pub mod cloud;
 pub mod desired;
+pub mod doctor;
 pub mod event;
 pub mod existing;
 pub mod graph;

@@ -3,6 +3,7 @@
 //! authorization reference). Must not ask AWS, and must not grant what no call needs.
 
 mod delivery;
+mod existing;
 mod network;
 mod rollouts;
 mod service;
@@ -16,8 +17,9 @@ use ecspipe_spec::{Names, Zones};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
+use crate::Error;
 use crate::cloud::APP_TAG;
-use crate::desired::Inputs;
+use crate::desired::{Inputs, named};
 use crate::graph::Graph;
 use crate::resource::{Id, Key, Kind, Resource};
 
@@ -118,18 +120,31 @@ impl Statement {
     }
 }
 
-/// What `duties` need on the app of `graph`, in the order in which the work is done.
-pub fn permissions(inputs: &Inputs<'_>, graph: &Graph, duties: &BTreeSet<Duty>) -> Vec<Statement> {
-    let mut sheet = Sheet::new(inputs, graph, duties);
+/// What `duties` need on the app of a spec, in the order in which the work is done. No permission names a zone, so zones that
+/// nobody asked for are as good as others.
+pub fn permissions(inputs: &Inputs<'_>, duties: &BTreeSet<Duty>) -> Result<Vec<Statement>, Error> {
+    let mut facts = inputs.facts.clone();
+    if facts.zones.is_empty() {
+        facts.zones = ('a'..='f')
+            .map(|letter| format!("{}{letter}", facts.region))
+            .collect();
+    }
+    let inputs = Inputs {
+        facts: &facts,
+        ..*inputs
+    };
+    let graph = named(&inputs)?;
+    let mut sheet = Sheet::new(&inputs, &graph, duties);
     if !duties.is_empty() && matches!(inputs.spec.network.zones, Zones::Count(_)) {
         sheet.list(&["ec2:DescribeAvailabilityZones"]);
     }
     stores::allow(&mut sheet);
     network::allow(&mut sheet);
     service::allow(&mut sheet);
+    existing::allow(&mut sheet);
     delivery::allow(&mut sheet);
     rollouts::allow(&mut sheet);
-    sheet.statements
+    Ok(sheet.statements)
 }
 
 /// The statements as policy documents, as few as IAM's limit allows: each has at most [`MANAGED_POLICY_LIMIT`] characters.
@@ -248,7 +263,12 @@ impl<'a> Sheet<'a> {
             .strip_prefix("${")
             .and_then(|text| text.strip_suffix('}'));
         let Some(key) = token.and_then(|text| text.parse::<Key>().ok()) else {
-            return Some(id.clone());
+            // What exists and nobody has looked up has no id yet.
+            return Some(if id.is_empty() {
+                "*".to_owned()
+            } else {
+                id.clone()
+            });
         };
         let resource = &self.graph.get(&key)?.resource;
         match resource {

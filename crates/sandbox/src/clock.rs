@@ -53,6 +53,15 @@ pub fn iso(at: Millis) -> String {
         .unwrap_or_default()
 }
 
+/// `Thu, 01 Jan 2026 00:00:00 GMT`, as HTTP's header `date` has it.
+pub fn http(at: Millis) -> String {
+    let printer = jiff::fmt::rfc2822::DateTimePrinter::new();
+    jiff::Timestamp::from_millisecond(at)
+        .ok()
+        .and_then(|at| printer.timestamp_to_rfc9110_string(&at).ok())
+        .unwrap_or_default()
+}
+
 /// Seconds since 1970 with fractions, as the JSON protocols write a time.
 pub fn seconds(at: Millis) -> serde_json::Value {
     serde_json::json!(at as f64 / 1000.0)

@@ -217,7 +217,7 @@ impl Sandbox {
         if let Some(delay) = verdict.delay {
             tokio::time::sleep(self.inner.clock.real(delay)).await;
         }
-        let response = match verdict.before {
+        let mut response = match verdict.before {
             Some(Before::Reset) => return wire::lost(),
             Some(Before::NoAnswer) => return std::future::pending().await,
             Some(Before::Refused(fault)) => wire::encode_fault(&call, &fault),
@@ -226,6 +226,7 @@ impl Sandbox {
                 wire::encode(&call, services::call(&mut world, &call))
             }
         };
+        self.date(&mut response);
         if !reads(&call.operation) {
             self.inner.changes.fetch_add(1, Ordering::Relaxed);
         }
@@ -240,6 +241,13 @@ impl Sandbox {
             return self.kill(&call, life, response);
         }
         response
+    }
+
+    /// Every answer of AWS's says when it was given.
+    fn date(&self, response: &mut Response<Bytes>) {
+        if let Ok(date) = http::HeaderValue::try_from(clock::http(self.inner.clock.now())) {
+            response.headers_mut().insert(http::header::DATE, date);
+        }
     }
 
     /// Ends a caller's life with `response`, the last that it gets.

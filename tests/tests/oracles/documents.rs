@@ -73,9 +73,8 @@ fn operators(place: &Place, policies: &mut BTreeMap<String, Value>) {
         buildspec: &buildspec,
         existing: &ecspipe_provision::Existing::default(),
     };
-    let (graph, _) = place.graph();
     for duty in Duty::ALL {
-        let statements = permissions(&inputs, &graph, &[duty].into());
+        let statements = permissions(&inputs, &[duty].into()).unwrap();
         for (index, document) in documents(&statements).into_iter().enumerate() {
             policies.insert(
                 format!("{}/operator/{duty}/{index}", place.spec.app),

@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod demo;
+mod doctor;
 mod failure;
 mod interruption;
 mod load;

@@ -78,6 +78,10 @@ fn json(command: &str) -> Option<&'static str> {
         "stop" => Some(
             "`{\"deployment\": ID, \"then\": \"roll_back\" | \"leave\"}`, or `{\"execution\": ID}` before there is a deployment.",
         ),
+        "doctor" => Some(
+            "`{\"app\", \"region\", \"checks\": [{\"check\", \"state\": \"ok\" | \"not_ok\" | \"skipped\", \"what\", \"details\": [LINE, …], \"next\"}, …]}`; \
+             `next` is missing where nothing has to be done. Exit 0 only if none is `not_ok`; else 7 where access is in the way, 4 where the account is.",
+        ),
         "policy" => Some(
             "`{\"app\", \"account\", \"region\", \"commands\", \"documents\": [DOCUMENT, …], \"statements\": [{\"sid\", \"reason\", \"actions\", \"resources\", \"condition\"}, …]}`; \
              each document fits into one managed policy. With `--out`: `{\"written\": [PATH, …]}`.",

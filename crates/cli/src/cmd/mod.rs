@@ -4,6 +4,7 @@ mod completions;
 mod demo;
 mod deploy;
 mod docs;
+mod doctor;
 mod down;
 mod init;
 mod logs;
@@ -52,6 +53,7 @@ pub(crate) async fn exec(args: &Args, world: &World) -> Result<Exit, Failure> {
         Command::Rollback(args) => rollback::exec(global, args, world).await,
         Command::Logs(args) => logs::exec(global, args, world).await,
         Command::Down(args) => down::exec(global, args, world).await,
+        Command::Doctor(args) => doctor::exec(global, args, world).await,
         Command::Policy(args) => policy::exec(global, args, world).await,
         Command::Sandbox(args) => sandbox::exec(args, world).await,
         Command::Demo(args) => demo::exec(global, args, world).await,

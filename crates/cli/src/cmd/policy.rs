@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 
+use ecspipe_provision::existing::{Depth, Lookup as _};
 use ecspipe_provision::permissions::documents;
 use ecspipe_provision::{Duty, Existing, Inputs, Statement};
 use ecspipe_spec::{Facts, Spec};
@@ -14,9 +15,11 @@ use crate::{files, place, report};
 
 pub(crate) async fn exec(global: &Global, args: &Policy, world: &World) -> Result<Exit, Failure> {
     let spec = place::spec(global, world)?;
-    let facts = place::facts(global, args.account.as_deref(), world, &spec).await?;
+    let mut facts = place::facts(global, args.account.as_deref(), world, &spec).await?;
     let duties = duties(&args.commands, args.delete_source)?;
-    let statements = statements(&spec, &facts, &duties)?;
+    let existing = existing(global, world, &spec, &facts).await?;
+    facts.existing = existing.names();
+    let statements = statements(&spec, &facts, &existing, &duties)?;
     let policy = report::policy::Policy {
         app: &spec.app,
         facts: &facts,
@@ -68,29 +71,42 @@ pub(super) fn duty(commands: Commands) -> Duty {
         Commands::Deploy => Duty::Deploy,
         Commands::Operate => Duty::Operate,
         Commands::Down => Duty::Down,
+        Commands::Doctor => Duty::Doctor,
     }
 }
 
-/// What `duties` need in the place of `facts`. No permission names a zone, so zones that nobody asked for are as good as others.
-pub(super) fn statements(
+/// What the app uses and ecspipe doesn't make: its ids are in the policy.
+async fn existing(
+    global: &Global,
+    world: &World,
     spec: &Spec,
     facts: &Facts,
+) -> Result<Existing, Failure> {
+    if !spec.uses_existing() {
+        return Ok(Existing::default());
+    }
+    let (account, _) = place::reach(global, world, spec).await?;
+    let found = account.look_up(spec, facts, Depth::Everything).await?;
+    if found.problems.is_empty() {
+        Ok(found.existing)
+    } else {
+        Err(ecspipe_provision::Error::Unfit(found.problems).into())
+    }
+}
+
+/// What `duties` need in the place of `facts`.
+fn statements(
+    spec: &Spec,
+    facts: &Facts,
+    existing: &Existing,
     duties: &BTreeSet<Duty>,
 ) -> Result<Vec<Statement>, Failure> {
-    let facts = Facts {
-        zones: ('a'..='f')
-            .map(|letter| format!("{}{letter}", facts.region))
-            .collect(),
-        ..facts.clone()
-    };
-    let buildspec = ecspipe_render::buildspec(spec, &facts)?;
+    let buildspec = ecspipe_render::buildspec(spec, facts)?;
     let inputs = Inputs {
         spec,
-        facts: &facts,
+        facts,
         buildspec: &buildspec,
-        // No permission is about what exists but by its name, which the spec says.
-        existing: &Existing::default(),
+        existing,
     };
-    let graph = ecspipe_provision::named(&inputs)?;
-    Ok(ecspipe_provision::permissions(&inputs, &graph, duties))
+    Ok(ecspipe_provision::permissions(&inputs, duties)?)
 }

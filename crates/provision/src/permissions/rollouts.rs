@@ -194,6 +194,20 @@ fn doctor(sheet: &mut Sheet<'_>) {
         "elasticloadbalancing:DescribeTargetGroups",
         "servicequotas:ListServiceQuotas",
     ]);
+    let images = sheet.arn("ecr", "repository/*");
+    sheet.allow(
+        "ImageLook",
+        "sees whether the image that runs until the first deployment is there",
+        &["ecr:DescribeImages"],
+        [images],
+    );
+    let tasks = ["task/*", "container-instance/*"].map(|resource| sheet.arn("ecs", resource));
+    sheet.allow(
+        "TasksLook",
+        "counts the processors that all tasks of the account take",
+        &["ecs:DescribeTasks", "ecs:ListTasks"],
+        tasks,
+    );
     let arns = ["role/*", "user/*"].map(|resource| sheet.iam_arn(resource));
     sheet.allow(
         "Simulate",
@@ -201,11 +215,11 @@ fn doctor(sheet: &mut Sheet<'_>) {
         &["iam:SimulatePrincipalPolicy"],
         arns,
     );
-    let linked = sheet.iam_arn("role/aws-service-role/*");
+    let roles = sheet.iam_arn("role/*");
     sheet.allow(
-        "LinkedRoles",
-        "sees whether the services have their own roles in the account",
+        "RolesLook",
+        "sees whether the services have their own roles, and the path of the caller's",
         &["iam:GetRole"],
-        [linked],
+        [roles],
     );
 }

@@ -15,8 +15,36 @@ pub(super) fn allow(sheet: &mut Sheet<'_>) {
     }
 }
 
+/// What is done with a load balancer; the first also with one that others share.
+const OWN_BALANCER: &[&str] = &[
+    "elasticloadbalancing:CreateListener",
+    "elasticloadbalancing:CreateLoadBalancer",
+    "elasticloadbalancing:ModifyLoadBalancerAttributes",
+    "elasticloadbalancing:SetIpAddressType",
+    "elasticloadbalancing:SetSecurityGroups",
+    "elasticloadbalancing:SetSubnets",
+];
+
+/// The names of the load balancers that the app's listeners stand on and that it doesn't make.
+fn existing_balancers(sheet: &Sheet<'_>) -> Vec<String> {
+    let mut names: Vec<String> = sheet
+        .resources(Kind::Listener)
+        .filter_map(|resource| match resource {
+            Resource::Listener(listener) => sheet.known(&listener.load_balancer),
+            _ => None,
+        })
+        // arn:…:loadbalancer/app/NAME/ID
+        .map(|arn| arn.rsplit('/').nth(1).unwrap_or("*").to_owned())
+        .collect();
+    names.sort();
+    names.dedup();
+    names
+}
+
 fn balancer(sheet: &mut Sheet<'_>) {
-    let names = sheet.names_of(Kind::LoadBalancer);
+    let mut names = sheet.names_of(Kind::LoadBalancer);
+    let own = !names.is_empty();
+    names.extend(existing_balancers(sheet));
     let elb = |sheet: &Sheet<'_>, resource: &str| sheet.arn("elasticloadbalancing", resource);
     let balancers: Vec<String> = names
         .iter()
@@ -53,14 +81,11 @@ fn balancer(sheet: &mut Sheet<'_>) {
         sheet.allow(
             "BalancerChange",
             "makes and changes the load balancer, and puts listeners on it",
-            &[
-                "elasticloadbalancing:CreateListener",
-                "elasticloadbalancing:CreateLoadBalancer",
-                "elasticloadbalancing:ModifyLoadBalancerAttributes",
-                "elasticloadbalancing:SetIpAddressType",
-                "elasticloadbalancing:SetSecurityGroups",
-                "elasticloadbalancing:SetSubnets",
-            ],
+            if own {
+                OWN_BALANCER
+            } else {
+                &OWN_BALANCER[..1]
+            },
             balancers.clone(),
         );
         sheet.allow(
