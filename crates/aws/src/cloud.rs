@@ -1,13 +1,14 @@
 //! The engine's trait on an account: sends each kind to its module. Must not know what a kind's calls are.
 
 use ecspipe_provision::{
-    Change, Cloud, CloudError, Have, Key, Kind, Made, Progress, Resource, Scope, Tags,
+    Change, Cloud, CloudError, Have, Key, Kind, Listing, Made, Progress, Resource, Scope, Tags,
 };
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 
 use crate::Account;
 use crate::kinds::{self, Update};
+use crate::view::View;
 
 impl Cloud for Account {
     fn list<'a>(
@@ -15,36 +16,12 @@ impl Cloud for Account {
         kind: Kind,
         scope: &'a Scope,
     ) -> BoxFuture<'a, Result<Vec<Have>, CloudError>> {
-        match kind {
-            Kind::EncryptionKey => kinds::encryption_key::list(self, scope).boxed(),
-            Kind::Bucket => kinds::bucket::list(self, scope).boxed(),
-            Kind::LogGroup => kinds::log_group::list(self, scope).boxed(),
-            Kind::ImageRepository => kinds::image_repository::list(self, scope).boxed(),
-            Kind::Role => kinds::role::list(self, scope).boxed(),
-            Kind::Vpc => kinds::vpc::list(self, scope).boxed(),
-            Kind::InternetGateway => kinds::internet_gateway::list(self, scope).boxed(),
-            Kind::Subnet => kinds::subnet::list(self, scope).boxed(),
-            Kind::Address => kinds::address::list(self, scope).boxed(),
-            Kind::NatGateway => kinds::nat_gateway::list(self, scope).boxed(),
-            Kind::RouteTable => kinds::route_table::list(self, scope).boxed(),
-            Kind::SecurityGroup => kinds::security_group::list(self, scope).boxed(),
-            Kind::Endpoint => kinds::endpoint::list(self, scope).boxed(),
-            Kind::LoadBalancer => kinds::load_balancer::list(self, scope).boxed(),
-            Kind::TargetGroup => kinds::target_group::list(self, scope).boxed(),
-            Kind::Listener => kinds::listener::list(self, scope).boxed(),
-            Kind::Cluster => kinds::cluster::list(self, scope).boxed(),
-            Kind::TaskDefinition => kinds::task_definition::list(self, scope).boxed(),
-            Kind::Service => kinds::service::list(self, scope).boxed(),
-            Kind::DeploymentApplication => {
-                kinds::code_deploy::list_applications(self, scope).boxed()
-            }
-            Kind::DeploymentConfig => kinds::code_deploy::list_configs(self, scope).boxed(),
-            Kind::DeploymentGroup => kinds::code_deploy::list_groups(self, scope).boxed(),
-            Kind::SourceRepository => kinds::source_repository::list(self, scope).boxed(),
-            Kind::BuildProject => kinds::build_project::list(self, scope).boxed(),
-            Kind::Pipeline => kinds::pipeline::list(self, scope).boxed(),
-            Kind::EventRule => kinds::event_rule::list(self, scope).boxed(),
-        }
+        let view = View::new(self, std::slice::from_ref(scope));
+        async move { view.list(kind, scope).await }.boxed()
+    }
+
+    fn look<'a>(&'a self, scopes: &[Scope]) -> Box<dyn Listing + 'a> {
+        Box::new(View::new(self, scopes))
     }
 
     fn create<'a>(

@@ -16,6 +16,7 @@ mod pace;
 mod rollouts;
 mod survey;
 mod tags;
+mod view;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -69,6 +70,7 @@ pub struct Account {
     pub(crate) quotas: aws_sdk_servicequotas::Client,
     pub(crate) s3: aws_sdk_s3::Client,
     pub(crate) sts: aws_sdk_sts::Client,
+    pub(crate) tagging: aws_sdk_resourcegroupstagging::Client,
     /// Who calls, asked for once.
     pub(crate) identity: Arc<tokio::sync::OnceCell<Caller>>,
 }
@@ -113,6 +115,7 @@ impl Account {
             quotas: aws_sdk_servicequotas::Client::new(&config),
             s3: aws_sdk_s3::Client::from_conf(s3),
             sts: aws_sdk_sts::Client::new(&config),
+            tagging: aws_sdk_resourcegroupstagging::Client::new(&config),
             identity: Arc::default(),
         })
     }

@@ -9,6 +9,7 @@ use ecspipe_deploy::{Bundle, FollowOptions, Poll, Target, Timestamp, WaitUntil};
 use ecspipe_provision::existing;
 use ecspipe_provision::{
     Depth, Detail, Existing, Found, Graph, Inputs, Inventory, Lookup as _, Outputs, Scope,
+    TagSource,
 };
 use ecspipe_render::direct;
 use ecspipe_sandbox::Sandbox;
@@ -140,8 +141,26 @@ impl Place {
         })
     }
 
-    /// The wanted resources, and what the account holds of them.
+    /// The wanted resources, and what the account holds of them, for whoever goes on to change something.
     pub(crate) async fn look(&self, detail: Detail) -> Result<(Graph, Inventory), Failure> {
+        let (graph, scope) = self.wanted(detail)?;
+        let inventory = ecspipe_provision::observe(&self.account, &scope).await?;
+        Ok((graph, inventory))
+    }
+
+    /// The same for whoever only compares: with fewer calls, and tags that may be some seconds old.
+    pub(crate) async fn review(&self) -> Result<(Graph, Inventory), Failure> {
+        let (graph, scope) = self.wanted(Detail::Properties)?;
+        let scope = Scope {
+            tag_source: TagSource::Index,
+            ..scope
+        };
+        let inventory = ecspipe_provision::observe(&self.account, &scope).await?;
+        Ok((graph, inventory))
+    }
+
+    /// The wanted resources, and where to look for them.
+    pub(crate) fn wanted(&self, detail: Detail) -> Result<(Graph, Scope), Failure> {
         let buildspec = ecspipe_render::buildspec(&self.spec, &self.facts)?;
         let inputs = Inputs {
             spec: &self.spec,
@@ -154,9 +173,7 @@ impl Place {
             Detail::Identity => ecspipe_provision::named(&inputs)?,
         };
         let scope = ecspipe_provision::scope(&inputs, &graph);
-        let scope = Scope { detail, ..scope };
-        let inventory = ecspipe_provision::observe(&self.account, &scope).await?;
-        Ok((graph, inventory))
+        Ok((graph, Scope { detail, ..scope }))
     }
 
     /// The names by which a rollout is started and followed.

@@ -45,6 +45,10 @@ pub trait Cloud: Send + Sync {
         scope: &'a Scope,
     ) -> BoxFuture<'a, Result<Vec<Have>, CloudError>>;
 
+    /// One look at the resources of `scopes`, in which lookups that several kinds or apps need are made once. What it
+    /// answers is as old as the look, so one is made for each observation.
+    fn look<'a>(&'a self, scopes: &[Scope]) -> Box<dyn Listing + 'a>;
+
     /// Makes `resource`, whose links are resolved, and puts `tags` on it.
     fn create<'a>(
         &'a self,
@@ -73,6 +77,27 @@ pub trait Cloud: Send + Sync {
     ) -> BoxFuture<'a, Result<(), CloudError>>;
 }
 
+/// What lists resources during one look: see [`Cloud::look`].
+pub trait Listing: Send + Sync {
+    /// The same as [`Cloud::list`], for a scope that the look was made for.
+    fn list<'a>(
+        &'a self,
+        kind: Kind,
+        scope: &'a Scope,
+    ) -> BoxFuture<'a, Result<Vec<Have>, CloudError>>;
+}
+
+/// Where the tags of things come from whose service doesn't list them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum TagSource {
+    /// Their services, which know at once: for whoever goes on to change something.
+    #[default]
+    Services,
+    /// Where it says exactly what is wanted an index of the account, which saves many calls and may lag behind by some seconds;
+    /// else their services. For whoever only looks.
+    Index,
+}
+
 /// How much of a resource a listing has to find out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Detail {
@@ -99,8 +124,12 @@ pub struct Scope {
     pub cluster: String,
     /// The ARN of the load balancer that the listeners hang on, where it isn't the app's own.
     pub load_balancer: Option<String>,
+    /// The wanted resources' tags.
+    pub wanted_tags: BTreeMap<Key, Tags>,
     /// How much has to be found out.
     pub detail: Detail,
+    /// Where tags may come from.
+    pub tag_source: TagSource,
 }
 
 impl Scope {

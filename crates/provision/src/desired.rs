@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use ecspipe_spec::{Facts, Names, Spec, Zone};
 
 use crate::Error;
-use crate::cloud::{Detail, Scope};
+use crate::cloud::{Detail, Scope, TagSource};
 use crate::existing::{Existing, Problem};
 use crate::graph::{Graph, tokens};
 use crate::resource::{Key, Kind};
@@ -111,7 +111,13 @@ pub fn scope(inputs: &Inputs<'_>, graph: &Graph) -> Scope {
         facts,
         names,
         wanted,
+        wanted_tags: graph
+            .nodes()
+            .iter()
+            .map(|node| (node.key.clone(), node.tags.clone()))
+            .collect(),
         detail: Detail::default(),
+        tag_source: TagSource::default(),
     }
 }
 

@@ -7,13 +7,16 @@ use futures::StreamExt;
 use futures::stream;
 
 use crate::Error;
-use crate::cloud::{Cloud, CloudError, Have, Made, Scope};
+use crate::cloud::{Cloud, CloudError, Have, Listing, Made, Scope};
 use crate::graph::each_text;
 use crate::resource::{Key, Kind};
 
 /// How many kinds are listed at the same time. AWS's limits are per service, and most kinds have a service for
 /// themselves.
 const CONCURRENT_LISTINGS: usize = 16;
+
+/// How many apps are looked at at the same time: enough to hide the way to AWS, few enough for its limits.
+const CONCURRENT_APPS: usize = 8;
 
 /// The resources of an app in an account.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -28,8 +31,23 @@ pub struct Inventory {
 
 /// Lists everything of the app. The error holds what every failed listing said.
 pub async fn observe(cloud: &dyn Cloud, scope: &Scope) -> Result<Inventory, Error> {
+    let look = cloud.look(std::slice::from_ref(scope));
+    list(look.as_ref(), scope).await
+}
+
+/// Lists everything of several apps in one look, in which what they share is asked for once; answers in the order of `scopes`.
+pub async fn observe_all(cloud: &dyn Cloud, scopes: &[Scope]) -> Vec<Result<Inventory, Error>> {
+    let look = cloud.look(scopes);
+    stream::iter(scopes)
+        .map(|scope| list(look.as_ref(), scope))
+        .buffered(CONCURRENT_APPS)
+        .collect()
+        .await
+}
+
+async fn list(look: &dyn Listing, scope: &Scope) -> Result<Inventory, Error> {
     let listings: Vec<Result<Vec<Have>, CloudError>> = stream::iter(Kind::ALL)
-        .map(|kind| cloud.list(kind, scope))
+        .map(|kind| look.list(kind, scope))
         .buffered(CONCURRENT_LISTINGS)
         .collect()
         .await;

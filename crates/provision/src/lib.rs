@@ -33,12 +33,15 @@ pub mod resource;
 pub use applied::{APPLIED_TAG, Applied};
 pub use apply::{ApplyOptions, Failure, Outcome, Skip, apply};
 pub use check::check;
-pub use cloud::{Cloud, CloudError, CloudErrorKind, Detail, Have, Made, Progress, Scope, Tags};
+pub use cloud::{
+    Cloud, CloudError, CloudErrorKind, Detail, Have, Listing, Made, Progress, Scope, TagSource,
+    Tags,
+};
 pub use desired::{Inputs, desired, named, scope};
 pub use event::{Because, Event};
 pub use existing::{Depth, Existing, Found, Lookup};
 pub use graph::{Graph, Node};
-pub use inventory::{Inventory, observe};
+pub use inventory::{Inventory, observe, observe_all};
 pub use outputs::{Outputs, outputs};
 pub use permissions::{Duty, Statement, permissions};
 pub use plan::{

@@ -11,7 +11,7 @@ use crate::Error;
 use crate::clock::{EPOCH, Millis};
 use crate::services::{
     cloudwatch, codebuild, codecommit, codedeploy, codepipeline, ec2, ecr, ecs, elbv2, events, iam,
-    kms, logs, quotas, s3,
+    kms, logs, quotas, s3, tagging,
 };
 
 /// Tags of a resource.
@@ -59,6 +59,9 @@ pub struct Region {
     /// Missing in what an earlier version saved.
     #[serde(default)]
     pub quotas: quotas::State,
+    /// The same.
+    #[serde(default)]
+    pub tagging: tagging::State,
 }
 
 /// Something that wakes up at a time.

@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 
 use ecspipe_sandbox::Sandbox;
+use ecspipe_sandbox::faults::{Rule, Strike};
+use ecspipe_sandbox::wire::Fault;
 
-use super::place::{Place, TUTORIAL, sandbox, spec, without_latency};
+use super::place::{Place, REGION, TUTORIAL, sandbox, spec, without_latency};
 
 /// The calls since the last count, shown by operation for whoever looks why they are too many.
 #[allow(
@@ -45,9 +47,9 @@ async fn count_all(sandbox: &Sandbox) -> [u64; 3] {
 #[tokio::test(start_paused = true)]
 async fn calls_are_few() {
     let [up, plan, down] = count_all(&without_latency()).await;
-    assert!(up < 130, "{up} calls to make the app");
-    assert!(plan < 72, "{plan} calls to see that nothing is to do");
-    assert!(down < 125, "{down} calls to take it away");
+    assert!(up < 110, "{up} calls to make the app");
+    assert!(plan < 43, "{plan} calls to see that nothing is to do");
+    assert!(down < 108, "{down} calls to take it away");
 }
 
 /// With AWS's times waiting costs calls too, though not many.
@@ -58,4 +60,71 @@ async fn waiting_takes_few_calls() {
     for (quick, slow) in quick.iter().zip(slow) {
         assert!(slow <= quick + 40, "{slow} calls instead of {quick}");
     }
+}
+
+/// The account's tag index is only a shortcut: what it doesn't list as wanted is asked of the services.
+#[tokio::test(start_paused = true)]
+async fn an_index_that_lags_behind_hides_nothing() {
+    let place = Place::new(TUTORIAL).await;
+    place.up().await;
+    place.assert_settled().await;
+    let quick = counted(&place).await;
+
+    let tagging = |change: &dyn Fn(&mut ecspipe_sandbox::services::tagging::State)| {
+        change(&mut place.sandbox.world().at(REGION).tagging);
+    };
+    tagging(&|tagging| tagging.unlisted = vec!["*".to_owned()]);
+    let unlisted = counted(&place).await;
+    assert!(unlisted > quick + 8, "{unlisted} calls instead of {quick}");
+    tagging(&|tagging| tagging.unlisted = vec![]);
+
+    let arn = "arn:aws:logs:eu-central-1:111122223333:log-group:/ecs/ecs-deployment-pipeline";
+    tagging(&|tagging| {
+        let old = BTreeMap::from([(
+            "ecspipe:app".to_owned(),
+            "ecs-deployment-pipeline".to_owned(),
+        )]);
+        tagging.stale.insert(arn.to_owned(), old);
+    });
+    assert_eq!(counted(&place).await, quick + 1);
+    tagging(&|tagging| tagging.stale.clear());
+
+    let closed = Fault::new("AccessDeniedException", "not authorized");
+    place.sandbox.faults().add(Rule {
+        service: Some("tagging".to_owned()),
+        operation: None,
+        skip: 0,
+        times: 1,
+        strike: Strike::Refuse(closed),
+    });
+    assert_eq!(counted(&place).await, unlisted);
+}
+
+/// A tag that somebody changed is seen, though the index may list the rest.
+#[tokio::test(start_paused = true)]
+async fn a_changed_tag_is_seen() {
+    let place = Place::new(TUTORIAL).await;
+    place.up().await;
+    {
+        let mut world = place.sandbox.world();
+        let logs = &mut world.at(REGION).logs;
+        logs.groups.values_mut().next().unwrap().tags.remove("team");
+        let bucket = world.s3.buckets.values_mut().next().unwrap();
+        bucket.tags.insert("team".to_owned(), "other".to_owned());
+    }
+    let seen: Vec<String> = place
+        .review()
+        .await
+        .steps
+        .iter()
+        .map(|step| step.key.to_string())
+        .collect();
+    assert_eq!(seen, ["bucket/artifacts", "log-group/build"]);
+}
+
+/// The calls of a plan that finds nothing to do.
+async fn counted(place: &Place) -> u64 {
+    place.sandbox.reset_counts();
+    place.assert_settled().await;
+    place.sandbox.counts().values().sum()
 }

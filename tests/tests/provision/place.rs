@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use ecspipe_aws::{Account, Connect, Pace};
 use ecspipe_provision::{
     ApplyOptions, CancellationToken, Detail, Existing, Graph, Inputs, Inventory, Mode, Options,
-    Outcome, Plan, Scope, apply, check, desired, observe, plan, scope,
+    Outcome, Plan, Scope, TagSource, apply, check, desired, observe, plan, scope,
 };
 use ecspipe_sandbox::Sandbox;
 use ecspipe_spec::{Facts, Spec};
@@ -120,6 +120,19 @@ impl Place {
         plan
     }
 
+    /// What `plan` of the command line shows: tags may come from the account's index.
+    pub(crate) async fn review(&self) -> Plan {
+        let (graph, scope) = self.graph();
+        let scope = Scope {
+            tag_source: TagSource::Index,
+            ..scope
+        };
+        let inventory = observe(&self.account, &scope).await.unwrap();
+        let plan = plan(&graph, &inventory, &Options::default());
+        assert_eq!(check(&plan), Vec::<String>::new());
+        plan
+    }
+
     pub(crate) async fn try_apply(&self, plan: &Plan) -> Outcome {
         apply(
             &self.account,
@@ -167,7 +180,7 @@ impl Place {
 
     /// Nothing is left to do.
     pub(crate) async fn assert_settled(&self) {
-        let plan = self.plan(Options::default()).await;
+        let plan = self.review().await;
         assert!(
             plan.is_empty(),
             "{:#?}\n{:#?}",

@@ -2,21 +2,18 @@
 
 use aws_sdk_ec2::types::{DomainType, Filter, ResourceType};
 use ecspipe_provision::resource::Address;
-use ecspipe_provision::{CloudError, Have, Kind, Progress, Scope, Tags};
+use ecspipe_provision::{CloudError, Have, Progress, Tags};
 
 use super::{
-    Seen, Update, ec2_tags, first_id, of_app, of_tags, once_released, retag_ec2, tag_specification,
+    Seen, Update, ec2_tags, first_id, of_tags, once_released, retag_ec2, tag_specification,
     unrepeated, unsaid,
 };
 use crate::Account;
 use crate::classify::Said as _;
+use crate::view::View;
 
-pub(crate) async fn list(account: &Account, scope: &Scope) -> Result<Vec<Have>, CloudError> {
-    let found = fetch(account, of_app(scope.app.as_str())).await?;
-    Ok(found
-        .into_iter()
-        .map(|seen| seen.into_have(scope, Kind::Address))
-        .collect())
+pub(crate) async fn list(view: &View) -> Result<Vec<Seen>, CloudError> {
+    fetch(view, view.of_apps()).await
 }
 
 async fn fetch(account: &Account, filters: Vec<Filter>) -> Result<Vec<Seen>, CloudError> {

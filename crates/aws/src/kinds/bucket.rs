@@ -10,11 +10,12 @@ use ecspipe_provision::{CloudError, CloudErrorKind, Detail, Have, Kind, Progress
 use super::{Seen, Update};
 use crate::Account;
 use crate::classify::{OrMissing as _, Said as _, local};
+use crate::view::View;
 
-pub(crate) async fn list(account: &Account, scope: &Scope) -> Result<Vec<Have>, CloudError> {
+pub(crate) async fn list(view: &View, scope: &Scope) -> Result<Vec<Have>, CloudError> {
     let names: Vec<_> = scope.wanted_of(Kind::Bucket).collect();
     let looks = names.iter().map(|(key, name)| async move {
-        let Some((seen, bare)) = fetch(account, name, scope.detail).await? else {
+        let Some((seen, bare)) = fetch(view, scope, name).await? else {
             return Ok(None);
         };
         let mut have = seen.into_have(scope, Kind::Bucket);
@@ -30,12 +31,15 @@ pub(crate) async fn list(account: &Account, scope: &Scope) -> Result<Vec<Have>, 
 }
 
 /// The bucket, and whether it is ours and carries no tags at all. One that belongs to another account shows empty.
-async fn fetch(
-    account: &Account,
-    name: &str,
-    detail: Detail,
-) -> Result<Option<(Seen, bool)>, CloudError> {
-    let tags = account
+async fn fetch(view: &View, scope: &Scope, name: &str) -> Result<Option<(Seen, bool)>, CloudError> {
+    let arn = format!("arn:{}:s3:::{name}", scope.facts.partition);
+    if let Some(tags) = view.indexed(scope, &arn).await {
+        return Ok(settings(view, name)
+            .await
+            .or_missing()?
+            .map(|resource| (Seen::named(name, tags, resource), false)));
+    }
+    let tags = view
         .s3
         .get_bucket_tagging()
         .bucket(name)
@@ -60,8 +64,8 @@ async fn fetch(
         Err(error) => return Err(error),
     };
     let bare = tags.is_empty();
-    let resource = match detail {
-        Detail::Properties => settings(account, name).await?,
+    let resource = match scope.detail {
+        Detail::Properties => settings(view, name).await?,
         Detail::Identity => unknown(name),
     };
     Ok(Some((Seen::named(name, tags, resource), bare)))
@@ -246,18 +250,20 @@ pub(crate) async fn create(
             );
         }
         match call.send().await.said("s3", "CreateBucket") {
-            Err(error) if error.code == "BucketAlreadyOwnedByYou" => Ok(()),
-            done => done.map(|_| ()),
+            Err(error) if error.code == "BucketAlreadyOwnedByYou" => Ok(Age::Old),
+            // There AWS answers the same for a bucket that was there.
+            done if account.region() == "us-east-1" => done.map(|_| Age::Old),
+            done => done.map(|_| Age::New),
         }
     };
-    account.pace.settled(progress, make).await?;
+    let age = account.pace.settled(progress, make).await?;
     set_tags(account, &want.name, tags).await?;
     futures::try_join!(
         set_public_access_block(account, want),
         set_versioning(account, want),
         set_encryption(account, want),
         set_lifecycle(account, want),
-        notify(account, want),
+        notify(account, want, age),
     )?;
     set_policy(account, want, progress).await
 }
@@ -461,13 +467,26 @@ fn sdk_rule(
         .build()
 }
 
-/// A new bucket notifies nobody.
-async fn notify(account: &Account, want: &Bucket) -> Result<(), CloudError> {
-    if want.event_notifications {
-        set_notifications(account, want).await
-    } else {
-        Ok(())
+/// A new bucket notifies nobody yet.
+async fn notify(account: &Account, want: &Bucket, age: Age) -> Result<(), CloudError> {
+    match age {
+        _ if !want.event_notifications => Ok(()),
+        Age::Old => set_notifications(account, want).await,
+        Age::New => {
+            let only = s3::EventBridgeConfiguration::builder().build();
+            let configuration = s3::NotificationConfiguration::builder()
+                .event_bridge_configuration(only)
+                .build();
+            put_notifications(account, want, configuration).await
+        }
     }
+}
+
+/// Whether a bucket may have been there before the call that makes it.
+#[derive(Clone, Copy)]
+enum Age {
+    New,
+    Old,
 }
 
 /// Only EventBridge is switched; other notifications that somebody set stay.
@@ -501,6 +520,14 @@ async fn set_notifications(account: &Account, want: &Bucket) -> Result<(), Cloud
                 .then(|| s3::EventBridgeConfiguration::builder().build()),
         )
         .build();
+    put_notifications(account, want, configuration).await
+}
+
+async fn put_notifications(
+    account: &Account,
+    want: &Bucket,
+    configuration: s3::NotificationConfiguration,
+) -> Result<(), CloudError> {
     let call = account
         .s3
         .put_bucket_notification_configuration()

@@ -7,28 +7,34 @@ use ecspipe_provision::{CloudError, Have, Kind, Progress, Scope, Tags};
 use super::{Seen, Update};
 use crate::Account;
 use crate::classify::{OrMissing as _, Said as _, local};
+use crate::view::View;
 
-pub(crate) async fn list(account: &Account, scope: &Scope) -> Result<Vec<Have>, CloudError> {
-    let names: Vec<String> = scope
-        .names_of(Kind::BuildProject)
-        .into_iter()
-        .map(ToOwned::to_owned)
-        .collect();
-    if names.is_empty() {
-        return Ok(Vec::new());
-    }
-    let call = account
-        .codebuild
-        .batch_get_projects()
-        .set_names(Some(names))
-        .send()
-        .await;
-    let answer = call.said("codebuild", "BatchGetProjects")?;
-    Ok(answer
-        .projects()
-        .iter()
+pub(crate) async fn list(view: &View, scope: &Scope) -> Result<Vec<Have>, CloudError> {
+    let names = scope.names_of(Kind::BuildProject);
+    let all = view.projects.get_or_try_init(|| fetch(view)).await?;
+    let ours = all.iter().filter(|project| {
+        let name = project.name();
+        name.is_some_and(|name| names.contains(name))
+    });
+    Ok(ours
         .map(|project| seen(project).into_have(scope, Kind::BuildProject))
         .collect())
+}
+
+/// The projects of all apps that are looked at; AWS takes a hundred names at a time.
+async fn fetch(view: &View) -> Result<Vec<cb::Project>, CloudError> {
+    let mut found = Vec::new();
+    for names in view.names_of(Kind::BuildProject).chunks(100) {
+        let call = view
+            .codebuild
+            .batch_get_projects()
+            .set_names(Some(names.to_vec()))
+            .send()
+            .await;
+        let answer = call.said("codebuild", "BatchGetProjects")?;
+        found.extend_from_slice(answer.projects());
+    }
+    Ok(found)
 }
 
 fn seen(project: &cb::Project) -> Seen {

@@ -7,32 +7,40 @@ use ecspipe_provision::{CloudError, Have, Kind, Progress, Scope, Tags};
 use super::{Seen, Update, once_released};
 use crate::Account;
 use crate::classify::{OrMissing as _, Said as _};
+use crate::view::View;
 
-pub(crate) async fn list(account: &Account, scope: &Scope) -> Result<Vec<Have>, CloudError> {
-    let names: Vec<String> = scope
-        .names_of(Kind::Cluster)
-        .into_iter()
-        .map(ToOwned::to_owned)
-        .collect();
-    if names.is_empty() {
-        return Ok(Vec::new());
-    }
-    let call = account
-        .ecs
-        .describe_clusters()
-        .set_clusters(Some(names))
-        .include(ClusterField::Tags)
-        .include(ClusterField::Settings)
-        .send()
-        .await;
-    // One that is missing shows among the failures, one that was deleted as INACTIVE.
-    let answer = call.said("ecs", "DescribeClusters")?;
-    let active = answer.clusters().iter().filter(|cluster| {
-        cluster.status() == Some("ACTIVE") || cluster.status() == Some("PROVISIONING")
+pub(crate) async fn list(view: &View, scope: &Scope) -> Result<Vec<Have>, CloudError> {
+    let names = scope.names_of(Kind::Cluster);
+    let all = view.clusters.get_or_try_init(|| fetch(view)).await?;
+    let ours = all.iter().filter(|cluster| {
+        let name = cluster.cluster_name();
+        name.is_some_and(|name| names.contains(name))
     });
-    Ok(active
+    Ok(ours
         .map(|cluster| seen(cluster).into_have(scope, Kind::Cluster))
         .collect())
+}
+
+/// The clusters of all apps that are looked at; AWS takes a hundred names at a time.
+async fn fetch(view: &View) -> Result<Vec<Found>, CloudError> {
+    let mut found = Vec::new();
+    for names in view.names_of(Kind::Cluster).chunks(100) {
+        let call = view
+            .ecs
+            .describe_clusters()
+            .set_clusters(Some(names.to_vec()))
+            .include(ClusterField::Tags)
+            .include(ClusterField::Settings)
+            .send()
+            .await;
+        // One that is missing shows among the failures, one that was deleted as INACTIVE.
+        let answer = call.said("ecs", "DescribeClusters")?;
+        let active = answer.clusters().iter().filter(|cluster| {
+            cluster.status() == Some("ACTIVE") || cluster.status() == Some("PROVISIONING")
+        });
+        found.extend(active.cloned());
+    }
+    Ok(found)
 }
 
 fn seen(cluster: &Found) -> Seen {

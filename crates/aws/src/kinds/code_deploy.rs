@@ -10,6 +10,7 @@ use ecspipe_provision::{CloudError, Have, Key, Kind, Progress, Scope, Tags};
 
 use super::{Seen, Update};
 use crate::classify::{OrMissing as _, Refine as _, Said as _};
+use crate::view::View;
 use crate::{Account, all};
 
 /// The ARN of an application in CodeDeploy's own form.
@@ -26,10 +27,14 @@ pub(crate) fn group_arn(scope: &ecspipe_spec::Facts, application: &str, group: &
 }
 
 async fn tags_of(
-    account: &Account,
+    view: &View,
+    scope: &Scope,
     arn: &str,
 ) -> Result<std::collections::BTreeMap<String, String>, CloudError> {
-    let call = account
+    if let Some(tags) = view.indexed(scope, arn).await {
+        return Ok(tags);
+    }
+    let call = view
         .codedeploy
         .list_tags_for_resource()
         .resource_arn(arn)
@@ -73,31 +78,81 @@ async fn retag(account: &Account, arn: &str, update: &Update<'_>) -> Result<(), 
     Ok(())
 }
 
-pub(crate) async fn list_applications(
-    account: &Account,
-    scope: &Scope,
-) -> Result<Vec<Have>, CloudError> {
-    let mut found = Vec::new();
-    for name in scope.names_of(Kind::DeploymentApplication) {
-        let call = account
+/// What one look at an app's deployment group tells, of the application too.
+#[derive(Clone)]
+pub(crate) enum Group {
+    Found(Box<cd::DeploymentGroupInfo>),
+    /// The application may be there all the same.
+    Missing,
+    /// Nor is there the application.
+    NoApplication,
+}
+
+/// Group and application both have the app's name.
+async fn group_of(view: &View, scope: &Scope) -> Result<Group, CloudError> {
+    let Some((_, name)) = scope.wanted_of(Kind::DeploymentGroup).next() else {
+        return Ok(Group::Missing);
+    };
+    let look = || async {
+        let call = view
             .codedeploy
-            .get_application()
-            .application_name(name)
+            .get_deployment_group()
+            .application_name(scope.names.app())
+            .deployment_group_name(name)
             .send()
             .await;
-        let Some(answer) = call.said("codedeploy", "GetApplication").or_missing()? else {
+        match call.said("codedeploy", "GetDeploymentGroup") {
+            Err(error) if error.code == "ApplicationDoesNotExistException" => {
+                Ok(Group::NoApplication)
+            }
+            answer => Ok(answer
+                .or_missing()?
+                .and_then(|answer| answer.deployment_group_info().cloned())
+                .map_or(Group::Missing, |group| Group::Found(Box::new(group)))),
+        }
+    };
+    view.deployment_groups.get(name.to_owned(), look).await
+}
+
+/// A group tells its application's platform, and that there is one.
+async fn platform_of(
+    view: &View,
+    scope: &Scope,
+    name: &str,
+) -> Result<Option<cd::ComputePlatform>, CloudError> {
+    match group_of(view, scope).await? {
+        Group::NoApplication => return Ok(None),
+        Group::Found(group) => {
+            if let Some(platform) = group.compute_platform() {
+                return Ok(Some(platform.clone()));
+            }
+        }
+        Group::Missing => {}
+    }
+    let call = view
+        .codedeploy
+        .get_application()
+        .application_name(name)
+        .send()
+        .await;
+    let answer = call.said("codedeploy", "GetApplication").or_missing()?;
+    let application = answer.and_then(|answer| answer.application().cloned());
+    Ok(application.map(|application| {
+        let platform = application.compute_platform().cloned();
+        platform.unwrap_or_else(|| cd::ComputePlatform::from(""))
+    }))
+}
+
+pub(crate) async fn list_applications(view: &View, scope: &Scope) -> Result<Vec<Have>, CloudError> {
+    let mut found = Vec::new();
+    for name in scope.names_of(Kind::DeploymentApplication) {
+        let Some(platform) = platform_of(view, scope, name).await? else {
             continue;
         };
-        let platform = answer
-            .application()
-            .and_then(|application| application.compute_platform());
-        let tags = tags_of(account, &application_arn(&scope.facts, name)).await?;
+        let tags = tags_of(view, scope, &application_arn(&scope.facts, name)).await?;
         let resource = DeploymentApplication {
             name: name.to_owned(),
-            compute_platform: platform
-                .map(|platform| platform.as_str())
-                .unwrap_or_default()
-                .to_owned(),
+            compute_platform: platform.as_str().to_owned(),
         };
         found.push(Seen::named(name, tags, resource).into_have(scope, Kind::DeploymentApplication));
     }
@@ -144,29 +199,23 @@ pub(crate) async fn delete_application(account: &Account, have: &Have) -> Result
 }
 
 /// Configurations carry no tags: those whose names are made of the app's and their parameters are ours.
-pub(crate) async fn list_configs(
-    account: &Account,
-    scope: &Scope,
-) -> Result<Vec<Have>, CloudError> {
-    let items = account
-        .codedeploy
-        .list_deployment_configs()
-        .into_paginator()
-        .items()
-        .send();
-    let names = all(items)
-        .await
-        .said("codedeploy", "ListDeploymentConfigs")?;
+pub(crate) async fn list_configs(view: &View, scope: &Scope) -> Result<Vec<Have>, CloudError> {
+    let names = view.deployment_configs.get_or_try_init(|| async {
+        let pages = view.codedeploy.list_deployment_configs().into_paginator();
+        all(pages.items().send())
+            .await
+            .said("codedeploy", "ListDeploymentConfigs")
+    });
     let mut found = Vec::new();
-    for name in names {
-        let Some(traffic) = Traffic::of_name(scope.app.as_str(), &name) else {
+    for name in names.await? {
+        let Some(traffic) = Traffic::of_name(scope.app.as_str(), name) else {
             continue;
         };
         let resource = DeploymentConfig {
             name: name.clone(),
-            traffic: read_traffic(account, &name, traffic).await?,
+            traffic: read_traffic(view, name, traffic).await?,
         };
-        let mut have = Seen::named(&name, Default::default(), resource)
+        let mut have = Seen::named(name, Default::default(), resource)
             .into_have(scope, Kind::DeploymentConfig);
         have.key = Some(Key::new(Kind::DeploymentConfig, traffic.parameters()));
         found.push(have);
@@ -265,29 +314,15 @@ pub(crate) async fn delete_config(account: &Account, have: &Have) -> Result<(), 
         .map(|_| ())
 }
 
-pub(crate) async fn list_groups(account: &Account, scope: &Scope) -> Result<Vec<Have>, CloudError> {
-    let mut found = Vec::new();
-    for name in scope.names_of(Kind::DeploymentGroup) {
-        // Group and application both have the app's name.
-        let application = scope.names.app();
-        let call = account
-            .codedeploy
-            .get_deployment_group()
-            .application_name(application)
-            .deployment_group_name(name)
-            .send()
-            .await;
-        let Some(answer) = call.said("codedeploy", "GetDeploymentGroup").or_missing()? else {
-            continue;
-        };
-        let Some(group) = answer.deployment_group_info() else {
-            continue;
-        };
-        let tags = tags_of(account, &group_arn(&scope.facts, application, name)).await?;
-        found
-            .push(Seen::named(name, tags, resource(group)).into_have(scope, Kind::DeploymentGroup));
-    }
-    Ok(found)
+pub(crate) async fn list_groups(view: &View, scope: &Scope) -> Result<Vec<Have>, CloudError> {
+    let Group::Found(group) = group_of(view, scope).await? else {
+        return Ok(Vec::new());
+    };
+    let name = group.deployment_group_name().unwrap_or_default();
+    let arn = group_arn(&scope.facts, scope.names.app(), name);
+    let tags = tags_of(view, scope, &arn).await?;
+    let seen = Seen::named(name, tags, resource(&group));
+    Ok(vec![seen.into_have(scope, Kind::DeploymentGroup)])
 }
 
 fn resource(group: &cd::DeploymentGroupInfo) -> DeploymentGroup {

@@ -1,25 +1,28 @@
 //! KMS keys with alias, rotation and policy. `CreateKey` takes no token, so a key is looked for by its tags before one is made;
 //! one of ours that waits for its deletion is taken back. Must not delete at once: AWS doesn't either.
 
+use std::collections::BTreeMap;
+
 use aws_sdk_kms::types::{KeyMetadata, KeyState, Tag};
 use ecspipe_provision::resource::{EncryptionKey, Policy};
 use ecspipe_provision::{CloudError, Detail, Have, Kind, Progress, Scope, Tags};
 
 use super::{Seen, Update, unrepeated, unsaid};
 use crate::classify::{OrMissing as _, Refine as _, Said as _, local};
+use crate::view::View;
 use crate::{Account, all};
 
 /// AWS's shortest: a key that is missed is missed soon.
 const PENDING_DAYS: i32 = 7;
 
-pub(crate) async fn list(account: &Account, scope: &Scope) -> Result<Vec<Have>, CloudError> {
+pub(crate) async fn list(view: &View, scope: &Scope) -> Result<Vec<Have>, CloudError> {
     let mut found = Vec::new();
     for (_, alias) in scope.wanted_of(Kind::EncryptionKey) {
-        if let Some(metadata) = describe(account, alias).await?
+        if let Some(metadata) = describe(view, alias).await?
             && !is_going(&metadata)
         {
             found.push(
-                seen(account, alias, &metadata, scope.detail)
+                seen(view, alias, &metadata, scope)
                     .await?
                     .into_have(scope, Kind::EncryptionKey),
             );
@@ -52,34 +55,40 @@ fn is_going(key: &KeyMetadata) -> bool {
 }
 
 async fn seen(
-    account: &Account,
+    view: &View,
     alias: &str,
     key: &KeyMetadata,
-    detail: Detail,
+    scope: &Scope,
 ) -> Result<Seen, CloudError> {
     let id = key.key_id();
     let protection = async {
-        match detail {
-            Detail::Properties => protection(account, id).await,
+        match scope.detail {
+            Detail::Properties => protection(view, id).await,
             Detail::Identity => Ok((Policy::none(), false)),
         }
     };
-    let ((policy, rotation), tags) = futures::try_join!(protection, tags_of(account, id))?;
+    let tags = async {
+        match view.indexed(scope, key.arn().unwrap_or_default()).await {
+            Some(tags) => Ok(tags),
+            None => plain_tags(view, id).await,
+        }
+    };
+    let ((policy, rotation), tags) = futures::try_join!(protection, tags)?;
     let resource = EncryptionKey {
         alias: alias.to_owned(),
         description: key.description().unwrap_or_default().to_owned(),
         rotation,
         policy,
     };
-    Ok(Seen::named(
-        alias,
-        crate::tags::map(
-            tags.iter()
-                .map(|tag| (Some(tag.tag_key()), Some(tag.tag_value()))),
-        ),
-        resource,
-    )
-    .with_id(key.arn().unwrap_or_default()))
+    Ok(Seen::named(alias, tags, resource).with_id(key.arn().unwrap_or_default()))
+}
+
+async fn plain_tags(account: &Account, id: &str) -> Result<BTreeMap<String, String>, CloudError> {
+    let tags = tags_of(account, id).await?;
+    let pairs = tags.iter();
+    Ok(crate::tags::map(
+        pairs.map(|tag| (Some(tag.tag_key()), Some(tag.tag_value()))),
+    ))
 }
 
 /// The key's policy, and whether its material is rotated.

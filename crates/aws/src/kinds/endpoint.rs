@@ -2,15 +2,16 @@
 
 use aws_sdk_ec2::types::{Filter, ResourceType, VpcEndpoint as Found, VpcEndpointType};
 use ecspipe_provision::resource::{Endpoint, EndpointType};
-use ecspipe_provision::{CloudError, Have, Key, Kind, Progress, Resource, Scope, Tags};
+use ecspipe_provision::{CloudError, Have, Key, Kind, Progress, Resource, Tags};
 
-use super::{Seen, Update, ec2_tags, of_app, retag_ec2, tag_specification, unsaid};
+use super::{Seen, Update, ec2_tags, retag_ec2, tag_specification, unsaid};
 use crate::classify::{OrMissing as _, Refine as _, Said as _, local};
 use crate::pace::MINUTES;
+use crate::view::View;
 use crate::{Account, all};
 
-pub(crate) async fn list(account: &Account, scope: &Scope) -> Result<Vec<Have>, CloudError> {
-    let mut filters = of_app(scope.app.as_str());
+pub(crate) async fn list(view: &View) -> Result<Vec<Seen>, CloudError> {
+    let mut filters = view.of_apps();
     filters.push(
         Filter::builder()
             .name("vpc-endpoint-state")
@@ -19,7 +20,7 @@ pub(crate) async fn list(account: &Account, scope: &Scope) -> Result<Vec<Have>, 
             .values("pendingAcceptance")
             .build(),
     );
-    let items = account
+    let items = view
         .ec2
         .describe_vpc_endpoints()
         .set_filters(Some(filters))
@@ -27,10 +28,7 @@ pub(crate) async fn list(account: &Account, scope: &Scope) -> Result<Vec<Have>, 
         .items()
         .send();
     let found = all(items).await.said("ec2", "DescribeVpcEndpoints")?;
-    Ok(found
-        .iter()
-        .map(|endpoint| seen(endpoint).into_have(scope, Kind::Endpoint))
-        .collect())
+    Ok(found.iter().map(seen).collect())
 }
 
 fn seen(endpoint: &Found) -> Seen {

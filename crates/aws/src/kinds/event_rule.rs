@@ -1,19 +1,21 @@
 //! EventBridge rules on the default bus with their targets. Must not send events.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use aws_sdk_eventbridge::types::{RuleState, Tag, Target};
+use aws_sdk_eventbridge::types::{Rule, RuleState, Tag, Target};
 use ecspipe_provision::resource::{Document, EventRule, RuleTarget};
 use ecspipe_provision::{CloudError, Have, Kind, Resource, Scope, Tags};
 
 use super::{Seen, Update};
 use crate::Account;
 use crate::classify::{OrMissing as _, Said as _, local};
+use crate::view::View;
 
-pub(crate) async fn list(account: &Account, scope: &Scope) -> Result<Vec<Have>, CloudError> {
+pub(crate) async fn list(view: &View, scope: &Scope) -> Result<Vec<Have>, CloudError> {
     let names = scope.names_of(Kind::EventRule);
-    let found =
-        futures::future::try_join_all(names.iter().map(|name| fetch(account, name))).await?;
+    let rules = describe(view, &names).await?;
+    let found = rules.iter().map(|rule| fetch(view, scope, rule));
+    let found = futures::future::try_join_all(found).await?;
     Ok(found
         .into_iter()
         .flatten()
@@ -21,31 +23,58 @@ pub(crate) async fn list(account: &Account, scope: &Scope) -> Result<Vec<Have>, 
         .collect())
 }
 
-async fn fetch(account: &Account, name: &str) -> Result<Option<Seen>, CloudError> {
-    let call = account.events.describe_rule().name(name).send().await;
-    let Some(rule) = call.said("events", "DescribeRule").or_missing()? else {
+/// The rules of these names that exist: an app's rules begin alike, so that one listing finds them.
+async fn describe(account: &Account, names: &BTreeSet<&str>) -> Result<Vec<Rule>, CloudError> {
+    let Some(prefix) = common_prefix(names) else {
+        return Ok(Vec::new());
+    };
+    let mut found = Vec::new();
+    let mut token = None;
+    loop {
+        let call = account
+            .events
+            .list_rules()
+            .name_prefix(prefix)
+            .set_next_token(token.take())
+            .send()
+            .await;
+        let page = call.said("events", "ListRules")?;
+        let wanted = page.rules().iter().filter(|rule| {
+            let name = rule.name();
+            name.is_some_and(|name| names.contains(name))
+        });
+        found.extend(wanted.cloned());
+        token = page.next_token().map(ToOwned::to_owned);
+        if token.is_none() {
+            return Ok(found);
+        }
+    }
+}
+
+/// The names are sorted, so that the first and the last share what all of them share.
+fn common_prefix<'a>(names: &BTreeSet<&'a str>) -> Option<&'a str> {
+    let (first, last) = (names.first()?, names.last()?);
+    let same = first.chars().zip(last.chars()).take_while(|(a, b)| a == b);
+    Some(&first[..same.map(|(letter, _)| letter.len_utf8()).sum()])
+}
+
+async fn fetch(view: &View, scope: &Scope, rule: &Rule) -> Result<Option<Seen>, CloudError> {
+    let name = rule.name().unwrap_or_default();
+    let arn = rule.arn().unwrap_or_default();
+    let tags = async {
+        match view.indexed(scope, arn).await {
+            Some(tags) => Ok(Some(tags)),
+            None => tags_of(view, arn).await,
+        }
+    };
+    let targets = async {
+        let call = view.events.list_targets_by_rule().rule(name).send().await;
+        call.said("events", "ListTargetsByRule").or_missing()
+    };
+    // A rule that went away since it was listed has neither.
+    let (Some(targets), Some(tags)) = futures::try_join!(targets, tags)? else {
         return Ok(None);
     };
-    let (targets, tags) = futures::try_join!(
-        async {
-            account
-                .events
-                .list_targets_by_rule()
-                .rule(name)
-                .send()
-                .await
-                .said("events", "ListTargetsByRule")
-        },
-        async {
-            let call = account
-                .events
-                .list_tags_for_resource()
-                .resource_arn(rule.arn().unwrap_or_default())
-                .send()
-                .await;
-            call.said("events", "ListTagsForResource")
-        },
-    )?;
     let target = |target: &Target| RuleTarget {
         id: target.id().to_owned(),
         arn: target.arn().to_owned(),
@@ -64,12 +93,24 @@ async fn fetch(account: &Account, name: &str) -> Result<Option<Seen>, CloudError
         enabled: rule.state() != Some(&RuleState::Disabled),
         targets: targets.targets().iter().map(target).collect(),
     };
-    let tags = crate::tags::map(
-        tags.tags()
-            .iter()
-            .map(|tag| (Some(tag.key()), Some(tag.value()))),
-    );
     Ok(Some(Seen::named(name, tags, resource)))
+}
+
+async fn tags_of(
+    account: &Account,
+    arn: &str,
+) -> Result<Option<BTreeMap<String, String>>, CloudError> {
+    let call = account
+        .events
+        .list_tags_for_resource()
+        .resource_arn(arn)
+        .send()
+        .await;
+    let answer = call.said("events", "ListTagsForResource").or_missing()?;
+    Ok(answer.map(|answer| {
+        let tags = answer.tags().iter();
+        crate::tags::map(tags.map(|tag| (Some(tag.key()), Some(tag.value()))))
+    }))
 }
 
 pub(crate) async fn create(

@@ -1,19 +1,20 @@
 //! ECR repositories with their lifecycle policy. Deleting takes the images with it. Must not push or pull.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use aws_sdk_ecr::types as ecr;
 use ecspipe_provision::resource::{Document, ImageRepository};
-use ecspipe_provision::{CloudError, Have, Kind, Made, Scope, Tags};
+use ecspipe_provision::{CloudError, Detail, Have, Kind, Made, Scope, Tags};
 
 use super::{Seen, Update, unsaid};
 use crate::Account;
 use crate::classify::{OrMissing as _, Said as _, local};
+use crate::view::View;
 
-pub(crate) async fn list(account: &Account, scope: &Scope) -> Result<Vec<Have>, CloudError> {
+pub(crate) async fn list(view: &View, scope: &Scope) -> Result<Vec<Have>, CloudError> {
     let names = scope.names_of(Kind::ImageRepository);
     let found =
-        futures::future::try_join_all(names.iter().map(|name| fetch(account, name))).await?;
+        futures::future::try_join_all(names.iter().map(|name| fetch(view, scope, name))).await?;
     Ok(found
         .into_iter()
         .flatten()
@@ -32,35 +33,25 @@ async fn describe(account: &Account, name: &str) -> Result<Option<ecr::Repositor
     Ok(answer.and_then(|answer| answer.repositories().first().cloned()))
 }
 
-async fn fetch(account: &Account, name: &str) -> Result<Option<Seen>, CloudError> {
-    let Some(repository) = describe(account, name).await? else {
+async fn fetch(view: &View, scope: &Scope, name: &str) -> Result<Option<Seen>, CloudError> {
+    let Some(repository) = describe(view, name).await? else {
         return Ok(None);
     };
     let arn = repository.repository_arn().unwrap_or_default();
     let (lifecycle, tags) = futures::try_join!(
         async {
-            let call = account
-                .ecr
-                .get_lifecycle_policy()
-                .repository_name(name)
-                .send()
-                .await;
-            call.said("ecr", "GetLifecyclePolicy").or_missing()
+            match scope.detail {
+                Detail::Properties => lifecycle(view, name).await,
+                Detail::Identity => Ok(String::new()),
+            }
         },
         async {
-            account
-                .ecr
-                .list_tags_for_resource()
-                .resource_arn(arn)
-                .send()
-                .await
-                .said("ecr", "ListTagsForResource")
+            match view.indexed(scope, arn).await {
+                Some(tags) => Ok(tags),
+                None => tags_of(view, arn).await,
+            }
         },
     )?;
-    let text = lifecycle
-        .as_ref()
-        .and_then(|answer| answer.lifecycle_policy_text())
-        .unwrap_or_default();
     let exclusions = repository
         .image_tag_mutability_exclusion_filters()
         .iter()
@@ -75,22 +66,44 @@ async fn fetch(account: &Account, name: &str) -> Result<Option<Seen>, CloudError
         scan_on_push: repository
             .image_scanning_configuration()
             .is_some_and(|scanning| scanning.scan_on_push()),
-        lifecycle: Document::parse(text).map_err(|error| {
+        lifecycle: Document::parse(&lifecycle).map_err(|error| {
             local(
                 "InvalidPolicy",
                 format!("the lifecycle policy of {name} is not JSON: {error}"),
             )
         })?,
     };
-    let tags = crate::tags::map(
-        tags.tags()
-            .iter()
-            .map(|tag| (Some(tag.key()), Some(tag.value()))),
-    );
     Ok(Some(Seen::named(name, tags, resource).with_attribute(
         "uri",
         repository.repository_uri().unwrap_or_default(),
     )))
+}
+
+/// The lifecycle policy's text; empty where there is none.
+async fn lifecycle(account: &Account, name: &str) -> Result<String, CloudError> {
+    let call = account
+        .ecr
+        .get_lifecycle_policy()
+        .repository_name(name)
+        .send()
+        .await;
+    let answer = call.said("ecr", "GetLifecyclePolicy").or_missing()?;
+    let text = answer.and_then(|answer| answer.lifecycle_policy_text().map(ToOwned::to_owned));
+    Ok(text.unwrap_or_default())
+}
+
+async fn tags_of(account: &Account, arn: &str) -> Result<BTreeMap<String, String>, CloudError> {
+    let call = account
+        .ecr
+        .list_tags_for_resource()
+        .resource_arn(arn)
+        .send()
+        .await;
+    let answer = call.said("ecr", "ListTagsForResource")?;
+    let tags = answer.tags().iter();
+    Ok(crate::tags::map(
+        tags.map(|tag| (Some(tag.key()), Some(tag.value()))),
+    ))
 }
 
 fn exclusions(want: &BTreeSet<String>) -> Vec<ecr::ImageTagMutabilityExclusionFilter> {

@@ -8,36 +8,18 @@ use aws_sdk_elasticloadbalancingv2::types::{
 use ecspipe_provision::resource::{Forward, Listener};
 use ecspipe_provision::{CloudError, Have, Kind, Progress, Scope, Tags};
 
-use super::load_balancer::{describe, elb_tags, retag, tags_of};
+use super::balancing;
+use super::load_balancer::{elb_tags, retag};
 use super::{Seen, Update, unsaid};
 use crate::classify::{OrMissing as _, Said as _};
+use crate::view::View;
 use crate::{Account, all};
 
-pub(crate) async fn list(account: &Account, scope: &Scope) -> Result<Vec<Have>, CloudError> {
-    let mut listeners = Vec::new();
-    for name in scope.names_of(Kind::LoadBalancer) {
-        let found = describe(account, name).await?;
-        let arn = found.as_ref().and_then(|found| found.load_balancer_arn());
-        // One that exists may have the name that the app's own would have.
-        if let Some(arn) = arn.filter(|arn| scope.load_balancer.as_deref() != Some(arn)) {
-            listeners.extend(of_balancer(account, arn).await?);
-        }
-    }
-    if let Some(shared) = &scope.load_balancer {
-        listeners.extend(of_balancer(account, shared).await?);
-    }
-    let arns = listeners
-        .iter()
-        .filter_map(|listener| listener.listener_arn().map(ToOwned::to_owned))
-        .collect();
-    let mut tags = tags_of(account, arns).await?;
-    let seen = listeners.iter().map(|listener| {
+pub(crate) async fn list(view: &View, scope: &Scope) -> Result<Vec<Have>, CloudError> {
+    let balancing = balancing::of_app(view, scope).await?;
+    let seen = balancing.listeners.iter().map(|listener| {
         let arn = listener.listener_arn().unwrap_or_default();
-        Seen::new(
-            arn,
-            tags.remove(arn).unwrap_or_default(),
-            resource(listener),
-        )
+        Seen::new(arn, balancing.tags_of(arn), resource(listener))
     });
     Ok(seen
         .map(|seen| seen.into_have(scope, Kind::Listener))

@@ -7,26 +7,26 @@ use aws_sdk_elasticloadbalancingv2::types::{
     LoadBalancerTypeEnum, Tag,
 };
 use ecspipe_provision::resource::LoadBalancer;
-use ecspipe_provision::{CloudError, Have, Kind, Made, Progress, Resource, Scope, Tags};
+use ecspipe_provision::{CloudError, Detail, Have, Kind, Made, Progress, Scope, Tags};
 
+use super::balancing::{self, Balancing};
 use super::{Seen, Update, unsaid};
 use crate::Account;
 use crate::classify::{OrMissing as _, Refine as _, Said as _, local};
 use crate::pace::{BALANCER, LATER, RELEASE};
+use crate::view::View;
 
 const DROP_INVALID: &str = "routing.http.drop_invalid_header_fields.enabled";
 const PROTECTION: &str = "deletion_protection.enabled";
 const IDLE: &str = "idle_timeout.timeout_seconds";
 
-pub(crate) async fn list(account: &Account, scope: &Scope) -> Result<Vec<Have>, CloudError> {
-    let names = scope.names_of(Kind::LoadBalancer);
-    let found =
-        futures::future::try_join_all(names.iter().map(|name| fetch(account, name))).await?;
-    Ok(found
-        .into_iter()
-        .flatten()
-        .map(|seen| seen.into_have(scope, Kind::LoadBalancer))
-        .collect())
+pub(crate) async fn list(view: &View, scope: &Scope) -> Result<Vec<Have>, CloudError> {
+    let balancing = balancing::of_app(view, scope).await?;
+    let Some(balancer) = &balancing.balancer else {
+        return Ok(Vec::new());
+    };
+    let seen = seen(view, scope, balancer, &balancing).await?;
+    Ok(vec![seen.into_have(scope, Kind::LoadBalancer)])
 }
 
 /// A balancer by its name.
@@ -43,33 +43,19 @@ pub(crate) async fn describe(account: &Account, name: &str) -> Result<Option<Fou
     Ok(answer.and_then(|answer| answer.load_balancers().first().cloned()))
 }
 
-async fn fetch(account: &Account, name: &str) -> Result<Option<Seen>, CloudError> {
-    let Some(balancer) = describe(account, name).await? else {
-        return Ok(None);
-    };
+async fn seen(
+    view: &View,
+    scope: &Scope,
+    balancer: &Found,
+    balancing: &Balancing,
+) -> Result<Seen, CloudError> {
     let arn = balancer.load_balancer_arn().unwrap_or_default();
-    let (attributes, tags) = futures::try_join!(
-        async {
-            let call = account
-                .elb
-                .describe_load_balancer_attributes()
-                .load_balancer_arn(arn)
-                .send()
-                .await;
-            call.said("elasticloadbalancing", "DescribeLoadBalancerAttributes")
-        },
-        tags_of(account, vec![arn.to_owned()]),
-    )?;
-    let attribute = |name: &str| {
-        let found = attributes
-            .attributes()
-            .iter()
-            .find(|attribute| attribute.key() == Some(name));
-        found
-            .and_then(|attribute| attribute.value())
-            .unwrap_or_default()
-            .to_owned()
+    let name = balancer.load_balancer_name().unwrap_or_default();
+    let attributes = match scope.detail {
+        Detail::Properties => attributes(view, arn).await?,
+        Detail::Identity => BTreeMap::new(),
     };
+    let attribute = |name: &str| attributes.get(name).cloned().unwrap_or_default();
     let subnets = balancer
         .availability_zones()
         .iter()
@@ -93,12 +79,24 @@ async fn fetch(account: &Account, name: &str) -> Result<Option<Seen>, CloudError
         idle_timeout_seconds: attribute(IDLE).parse().unwrap_or_default(),
         after: Default::default(),
     };
-    let tags = tags.into_values().next().unwrap_or_default();
-    Ok(Some(
-        Seen::named(name, tags, resource)
-            .with_id(arn)
-            .with_attribute("dns_name", balancer.dns_name().unwrap_or_default()),
-    ))
+    Ok(Seen::named(name, balancing.tags_of(arn), resource)
+        .with_id(arn)
+        .with_attribute("dns_name", balancer.dns_name().unwrap_or_default()))
+}
+
+async fn attributes(account: &Account, arn: &str) -> Result<BTreeMap<String, String>, CloudError> {
+    let call = account
+        .elb
+        .describe_load_balancer_attributes()
+        .load_balancer_arn(arn)
+        .send()
+        .await;
+    let answer = call.said("elasticloadbalancing", "DescribeLoadBalancerAttributes")?;
+    let pair = |attribute: &LoadBalancerAttribute| {
+        let value = attribute.value().unwrap_or_default();
+        Some((attribute.key()?.to_owned(), value.to_owned()))
+    };
+    Ok(answer.attributes().iter().filter_map(pair).collect())
 }
 
 /// The tags of balancers, target groups and listeners by ARN; AWS takes twenty at a time.
@@ -334,24 +332,24 @@ pub(crate) async fn delete(
     have: &Have,
     progress: &Progress,
 ) -> Result<(), CloudError> {
-    let Resource::LoadBalancer(balancer) = &have.resource else {
-        return Err(super::wrong_kind(Kind::LoadBalancer));
+    let remove = || async {
+        let call = account
+            .elb
+            .delete_load_balancer()
+            .load_balancer_arn(&have.id)
+            .send()
+            .await;
+        call.said("elasticloadbalancing", "DeleteLoadBalancer")
+            .or_missing()
     };
-    if balancer.deletion_protection {
-        let unprotected = LoadBalancer {
-            deletion_protection: false,
-            ..balancer.clone()
-        };
-        set_attributes(account, &have.id, &unprotected).await?;
-    }
-    let call = account
-        .elb
-        .delete_load_balancer()
-        .load_balancer_arn(&have.id)
-        .send()
-        .await;
-    call.said("elasticloadbalancing", "DeleteLoadBalancer")
-        .or_missing()?;
+    match remove().await {
+        // Protected against an accident, which this isn't.
+        Err(error) if error.code == "OperationNotPermitted" => {
+            unprotect(account, &have.id).await?;
+            remove().await?
+        }
+        done => done?,
+    };
     let gone = || async {
         let call = account
             .elb
@@ -371,6 +369,22 @@ pub(crate) async fn delete(
         .until(progress, "the load balancer to be gone", LATER, gone)
         .await?;
     released(account, &have.id, progress).await
+}
+
+async fn unprotect(account: &Account, arn: &str) -> Result<(), CloudError> {
+    let off = LoadBalancerAttribute::builder()
+        .key(PROTECTION)
+        .value("false")
+        .build();
+    let call = account
+        .elb
+        .modify_load_balancer_attributes()
+        .load_balancer_arn(arn)
+        .attributes(off)
+        .send()
+        .await;
+    call.said("elasticloadbalancing", "ModifyLoadBalancerAttributes")
+        .map(|_| ())
 }
 
 /// Subnets, security group and internet gateway are held until the network interfaces of the balancer are gone. Looking

@@ -1,16 +1,21 @@
 //! CloudWatch log groups. Must not read logs.
 
+use std::collections::{BTreeMap, BTreeSet};
+
+use aws_sdk_cloudwatchlogs::types::LogGroup as Found;
 use ecspipe_provision::resource::LogGroup;
 use ecspipe_provision::{CloudError, Have, Kind, Scope, Tags};
 
 use super::{Seen, Update};
+use crate::Account;
 use crate::classify::{OrMissing as _, Said as _};
-use crate::{Account, all};
+use crate::view::View;
 
-pub(crate) async fn list(account: &Account, scope: &Scope) -> Result<Vec<Have>, CloudError> {
+pub(crate) async fn list(view: &View, scope: &Scope) -> Result<Vec<Have>, CloudError> {
     let names = scope.names_of(Kind::LogGroup);
-    let found =
-        futures::future::try_join_all(names.iter().map(|name| fetch(account, name))).await?;
+    let groups = describe(view, &names).await?;
+    let found = groups.iter().map(|group| fetch(view, scope, group));
+    let found = futures::future::try_join_all(found).await?;
     Ok(found
         .into_iter()
         .flatten()
@@ -18,51 +23,66 @@ pub(crate) async fn list(account: &Account, scope: &Scope) -> Result<Vec<Have>, 
         .collect())
 }
 
-async fn fetch(account: &Account, name: &str) -> Result<Option<Seen>, CloudError> {
-    let items = account
-        .logs
-        .describe_log_groups()
-        .log_group_name_prefix(name)
-        .into_paginator()
-        .items()
-        .send();
-    let groups = all(items).await.said("logs", "DescribeLogGroups")?;
-    let Some(group) = groups
-        .iter()
-        .find(|group| group.log_group_name() == Some(name))
-    else {
-        return Ok(None);
-    };
+/// The groups of these names that exist. AWS takes fifty names at a time.
+async fn describe(account: &Account, names: &BTreeSet<&str>) -> Result<Vec<Found>, CloudError> {
+    let mut found = Vec::new();
+    let names: Vec<&str> = names.iter().copied().collect();
+    for some in names.chunks(50) {
+        let list = some.iter().map(|name| (*name).to_owned()).collect();
+        let call = account
+            .logs
+            .describe_log_groups()
+            .set_log_group_identifiers(Some(list))
+            .send()
+            .await;
+        let answer = call.said("logs", "DescribeLogGroups").or_missing()?;
+        let groups = answer.as_ref().map(|answer| answer.log_groups());
+        let wanted = groups.unwrap_or_default().iter().filter(|group| {
+            let name = group.log_group_name();
+            name.is_some_and(|name| some.contains(&name))
+        });
+        found.extend(wanted.cloned());
+    }
+    Ok(found)
+}
+
+async fn fetch(view: &View, scope: &Scope, group: &Found) -> Result<Option<Seen>, CloudError> {
+    let name = group.log_group_name().unwrap_or_default();
     let arn = group.arn().unwrap_or_default().trim_end_matches(":*");
+    let tags = match view.indexed(scope, arn).await {
+        Some(tags) => Some(tags),
+        None => tags_of(view, arn).await?,
+    };
+    let retention_days = group
+        .retention_in_days()
+        .and_then(|days| u32::try_from(days).ok());
+    Ok(tags.map(|tags| {
+        Seen::named(
+            name,
+            tags,
+            LogGroup {
+                name: name.to_owned(),
+                retention_days,
+            },
+        )
+    }))
+}
+
+async fn tags_of(
+    account: &Account,
+    arn: &str,
+) -> Result<Option<BTreeMap<String, String>>, CloudError> {
     let call = account
         .logs
         .list_tags_for_resource()
         .resource_arn(arn)
         .send()
         .await;
-    let Some(tags) = call.said("logs", "ListTagsForResource").or_missing()? else {
-        return Ok(None);
-    };
-    let tags = tags
-        .tags()
-        .map(|tags| {
-            crate::tags::map(
-                tags.iter()
-                    .map(|(k, v)| (Some(k.as_str()), Some(v.as_str()))),
-            )
-        })
-        .unwrap_or_default();
-    let retention_days = group
-        .retention_in_days()
-        .and_then(|days| u32::try_from(days).ok());
-    Ok(Some(Seen::named(
-        name,
-        tags,
-        LogGroup {
-            name: name.to_owned(),
-            retention_days,
-        },
-    )))
+    let answer = call.said("logs", "ListTagsForResource").or_missing()?;
+    Ok(answer.map(|answer| {
+        let tags = answer.tags().into_iter().flatten();
+        crate::tags::map(tags.map(|(key, value)| (Some(key.as_str()), Some(value.as_str()))))
+    }))
 }
 
 pub(crate) async fn create(

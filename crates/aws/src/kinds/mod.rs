@@ -1,6 +1,7 @@
 //! One module a group of kinds: how AWS lists, makes, changes and deletes each. Must not compare, plan or order.
 
 pub(crate) mod address;
+pub(crate) mod balancing;
 pub(crate) mod bucket;
 pub(crate) mod build_project;
 pub(crate) mod cluster;
@@ -35,6 +36,7 @@ use crate::pace::RELEASE;
 use crate::{Account, Pace};
 
 /// A resource as a listing finds it, before anybody asks whose it is.
+#[derive(Clone)]
 pub(crate) struct Seen {
     pub(crate) id: String,
     pub(crate) name: String,
@@ -120,11 +122,6 @@ impl Update<'_> {
         self.touches(&["tags"])
             .then(|| crate::tags::Retag::new(&self.have.tags, self.tags.all()))
     }
-}
-
-/// EC2's filters: everything of an app.
-pub(crate) fn of_app(app: &str) -> Vec<aws_sdk_ec2::types::Filter> {
-    vec![filter(&format!("tag:{APP_TAG}"), app)]
 }
 
 /// EC2's filters: one resource by the tags that it was made with.

@@ -2,23 +2,19 @@
 
 use aws_sdk_ec2::types::{Filter, NatGateway as Found, NatGatewayState, ResourceType};
 use ecspipe_provision::resource::NatGateway;
-use ecspipe_provision::{CloudError, Have, Key, Kind, Progress, Resource, Scope, Tags};
+use ecspipe_provision::{CloudError, Have, Key, Progress, Resource, Tags};
 
-use super::{
-    Seen, Update, ec2_tags, filter, of_app, of_tags, retag_ec2, tag_specification, unsaid,
-};
+use super::{Seen, Update, ec2_tags, filter, of_tags, retag_ec2, tag_specification, unsaid};
 use crate::classify::{OrMissing as _, Refine as _, Said as _, local};
 use crate::pace::MINUTES;
+use crate::view::View;
 use crate::{Account, all};
 
-pub(crate) async fn list(account: &Account, scope: &Scope) -> Result<Vec<Have>, CloudError> {
-    let mut filters = of_app(scope.app.as_str());
+pub(crate) async fn list(view: &View) -> Result<Vec<Seen>, CloudError> {
+    let mut filters = view.of_apps();
     filters.push(alive());
-    let found = fetch(account, filters).await?;
-    Ok(found
-        .iter()
-        .map(|gateway| seen(gateway).into_have(scope, Kind::NatGateway))
-        .collect())
+    let found = fetch(view, filters).await?;
+    Ok(found.iter().map(seen).collect())
 }
 
 fn alive() -> Filter {

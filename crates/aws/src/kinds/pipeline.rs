@@ -1,5 +1,7 @@
 //! Pipelines. Must not start executions; deleting stops those that run.
 
+use std::collections::BTreeMap;
+
 use aws_sdk_codepipeline::types as cp;
 use ecspipe_provision::resource::{Action, Pipeline, Stage};
 use ecspipe_provision::{CloudError, Have, Kind, Progress, Scope, Tags};
@@ -7,11 +9,12 @@ use ecspipe_provision::{CloudError, Have, Kind, Progress, Scope, Tags};
 use super::{Seen, Update};
 use crate::Account;
 use crate::classify::{OrMissing as _, Said as _, local};
+use crate::view::View;
 
-pub(crate) async fn list(account: &Account, scope: &Scope) -> Result<Vec<Have>, CloudError> {
+pub(crate) async fn list(view: &View, scope: &Scope) -> Result<Vec<Have>, CloudError> {
     let mut found = Vec::new();
     for name in scope.names_of(Kind::Pipeline) {
-        let call = account.codepipeline.get_pipeline().name(name).send().await;
+        let call = view.codepipeline.get_pipeline().name(name).send().await;
         let Some(answer) = call.said("codepipeline", "GetPipeline").or_missing()? else {
             continue;
         };
@@ -22,23 +25,29 @@ pub(crate) async fn list(account: &Account, scope: &Scope) -> Result<Vec<Have>, 
             .metadata()
             .and_then(|metadata| metadata.pipeline_arn())
             .map_or_else(|| scope.facts.arn("codepipeline", name), ToOwned::to_owned);
-        let call = account
-            .codepipeline
-            .list_tags_for_resource()
-            .resource_arn(arn)
-            .send()
-            .await;
-        let tags = call
-            .said("codepipeline", "ListTagsForResource")
-            .or_missing()?;
-        let tags = crate::tags::map(
-            tags.iter()
-                .flat_map(|answer| answer.tags())
-                .map(|tag| (Some(tag.key()), Some(tag.value()))),
-        );
+        let tags = match view.indexed(scope, &arn).await {
+            Some(tags) => tags,
+            None => tags_of(view, &arn).await?,
+        };
         found.push(Seen::named(name, tags, resource(pipeline)).into_have(scope, Kind::Pipeline));
     }
     Ok(found)
+}
+
+async fn tags_of(account: &Account, arn: &str) -> Result<BTreeMap<String, String>, CloudError> {
+    let call = account
+        .codepipeline
+        .list_tags_for_resource()
+        .resource_arn(arn)
+        .send()
+        .await;
+    let answer = call
+        .said("codepipeline", "ListTagsForResource")
+        .or_missing()?;
+    let tags = answer.iter().flat_map(|answer| answer.tags());
+    Ok(crate::tags::map(
+        tags.map(|tag| (Some(tag.key()), Some(tag.value()))),
+    ))
 }
 
 fn resource(pipeline: &cp::PipelineDeclaration) -> Pipeline {

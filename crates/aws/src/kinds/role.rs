@@ -9,10 +9,24 @@ use ecspipe_provision::{CloudError, Have, Kind, Progress, Resource, Scope, Tags}
 
 use super::{Seen, Update, unsaid};
 use crate::classify::{OrMissing as _, Refine as _, Said as _, local};
+use crate::view::View;
 use crate::{Account, all};
 
-pub(crate) async fn list(account: &Account, scope: &Scope) -> Result<Vec<Have>, CloudError> {
+pub(crate) async fn list(view: &View, scope: &Scope) -> Result<Vec<Have>, CloudError> {
     let wanted = scope.names_of(Kind::Role);
+    let all = view.roles.get_or_try_init(|| fetch(view)).await?;
+    let found = all.iter().filter(|role| {
+        let name = role.role_name().unwrap_or_default();
+        let ours = || scope.key_of(Kind::Role, &tags_of(role)).is_some() && in_region(view, name);
+        wanted.contains(name) || ours()
+    });
+    found
+        .map(|role| Ok(seen(role)?.into_have(scope, Kind::Role)))
+        .collect()
+}
+
+/// All roles of the account, some hundreds a page.
+async fn fetch(account: &Account) -> Result<Vec<RoleDetail>, CloudError> {
     let mut found = Vec::new();
     let mut marker = None;
     loop {
@@ -25,14 +39,7 @@ pub(crate) async fn list(account: &Account, scope: &Scope) -> Result<Vec<Have>, 
             .send()
             .await;
         let page = call.said("iam", "GetAccountAuthorizationDetails")?;
-        for role in page.role_detail_list() {
-            let name = role.role_name().unwrap_or_default();
-            let ours =
-                || scope.key_of(Kind::Role, &tags_of(role)).is_some() && in_region(account, name);
-            if wanted.contains(name) || ours() {
-                found.push(seen(role)?.into_have(scope, Kind::Role));
-            }
-        }
+        found.extend_from_slice(page.role_detail_list());
         marker = page.marker().map(ToOwned::to_owned);
         if !page.is_truncated() || marker.is_none() {
             return Ok(found);

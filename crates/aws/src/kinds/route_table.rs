@@ -5,18 +5,16 @@ use std::collections::BTreeSet;
 
 use aws_sdk_ec2::types::{Filter, ResourceType, Route as FoundRoute, RouteTable as Found};
 use ecspipe_provision::resource::{Route, RouteTable};
-use ecspipe_provision::{CloudError, Have, Key, Kind, Progress, Resource, Scope, Tags};
+use ecspipe_provision::{CloudError, Have, Key, Kind, Progress, Resource, Tags};
 
-use super::{Seen, Update, ec2_tags, of_app, once_released, retag_ec2, tag_specification, unsaid};
+use super::{Seen, Update, ec2_tags, once_released, retag_ec2, tag_specification, unsaid};
 use crate::classify::{OrMissing as _, Said as _};
+use crate::view::View;
 use crate::{Account, all};
 
-pub(crate) async fn list(account: &Account, scope: &Scope) -> Result<Vec<Have>, CloudError> {
-    let found = fetch(account, of_app(scope.app.as_str())).await?;
-    Ok(found
-        .iter()
-        .map(|table| seen(table).into_have(scope, Kind::RouteTable))
-        .collect())
+pub(crate) async fn list(view: &View) -> Result<Vec<Seen>, CloudError> {
+    let found = fetch(view, view.of_apps()).await?;
+    Ok(found.iter().map(seen).collect())
 }
 
 async fn fetch(account: &Account, filters: Vec<Filter>) -> Result<Vec<Found>, CloudError> {

@@ -7,21 +7,18 @@ use aws_sdk_ec2::types::{
     UserIdGroupPair,
 };
 use ecspipe_provision::resource::{Rule, SecurityGroup};
-use ecspipe_provision::{CloudError, Have, Kind, Progress, Resource, Scope, Tags};
+use ecspipe_provision::{CloudError, Have, Kind, Progress, Resource, Tags};
 
 use super::{
-    Seen, Update, ec2_tags, first_id, of_app, of_tags, once_released, retag_ec2, tag_specification,
+    Seen, Update, ec2_tags, first_id, of_tags, once_released, retag_ec2, tag_specification,
     unrepeated, unsaid,
 };
 use crate::classify::{OrMissing as _, Said as _};
+use crate::view::View;
 use crate::{Account, all};
 
-pub(crate) async fn list(account: &Account, scope: &Scope) -> Result<Vec<Have>, CloudError> {
-    let found = fetch(account, of_app(scope.app.as_str())).await?;
-    Ok(found
-        .into_iter()
-        .map(|seen| seen.into_have(scope, Kind::SecurityGroup))
-        .collect())
+pub(crate) async fn list(view: &View) -> Result<Vec<Seen>, CloudError> {
+    fetch(view, view.of_apps()).await
 }
 
 async fn fetch(account: &Account, filters: Vec<Filter>) -> Result<Vec<Seen>, CloudError> {

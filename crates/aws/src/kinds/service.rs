@@ -13,8 +13,9 @@ use super::{Seen, Update};
 use crate::Account;
 use crate::classify::{OrMissing as _, Said as _, local};
 use crate::pace::LATER;
+use crate::view::View;
 
-pub(crate) async fn list(account: &Account, scope: &Scope) -> Result<Vec<Have>, CloudError> {
+pub(crate) async fn list(account: &View, scope: &Scope) -> Result<Vec<Have>, CloudError> {
     let mut found = Vec::new();
     for name in scope.names_of(Kind::Service) {
         if let Some(service) = describe(account, &scope.cluster, name).await? {

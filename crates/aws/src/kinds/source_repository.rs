@@ -1,33 +1,28 @@
 //! CodeCommit repositories. Must not touch their content.
 
+use std::collections::BTreeMap;
+
 use ecspipe_provision::resource::SourceRepository;
 use ecspipe_provision::{CloudError, Have, Kind, Made, Scope, Tags};
 
 use super::{Seen, Update, unsaid};
 use crate::Account;
 use crate::classify::{OrMissing as _, Said as _};
+use crate::view::View;
 
 type Metadata = aws_sdk_codecommit::types::RepositoryMetadata;
 
-pub(crate) async fn list(account: &Account, scope: &Scope) -> Result<Vec<Have>, CloudError> {
+pub(crate) async fn list(view: &View, scope: &Scope) -> Result<Vec<Have>, CloudError> {
     let mut found = Vec::new();
     for name in scope.names_of(Kind::SourceRepository) {
-        let Some(repository) = describe(account, name).await? else {
+        let Some(repository) = describe(view, name).await? else {
             continue;
         };
-        let call = account
-            .codecommit
-            .list_tags_for_resource()
-            .resource_arn(repository.arn().unwrap_or_default())
-            .send()
-            .await;
-        let tags = call.said("codecommit", "ListTagsForResource")?;
-        let tags = crate::tags::map(
-            tags.tags()
-                .into_iter()
-                .flatten()
-                .map(|(key, value)| (Some(key.as_str()), Some(value.as_str()))),
-        );
+        let arn = repository.arn().unwrap_or_default();
+        let tags = match view.indexed(scope, arn).await {
+            Some(tags) => tags,
+            None => tags_of(view, arn).await?,
+        };
         let resource = SourceRepository {
             name: name.to_owned(),
             description: repository
@@ -53,7 +48,21 @@ async fn describe(account: &Account, name: &str) -> Result<Option<Metadata>, Clo
     Ok(answer.and_then(|answer| answer.repository_metadata().cloned()))
 }
 
-fn attributes(repository: &Metadata) -> std::collections::BTreeMap<String, String> {
+async fn tags_of(account: &Account, arn: &str) -> Result<BTreeMap<String, String>, CloudError> {
+    let call = account
+        .codecommit
+        .list_tags_for_resource()
+        .resource_arn(arn)
+        .send()
+        .await;
+    let answer = call.said("codecommit", "ListTagsForResource")?;
+    let tags = answer.tags().into_iter().flatten();
+    Ok(crate::tags::map(tags.map(|(key, value)| {
+        (Some(key.as_str()), Some(value.as_str()))
+    })))
+}
+
+fn attributes(repository: &Metadata) -> BTreeMap<String, String> {
     let urls = [
         ("clone_url_http", repository.clone_url_http()),
         ("clone_url_ssh", repository.clone_url_ssh()),

@@ -4,41 +4,28 @@ use aws_sdk_elasticloadbalancingv2::types::{Matcher, TargetGroup as Found, Targe
 use ecspipe_provision::resource::{HealthCheck, TargetGroup};
 use ecspipe_provision::{CloudError, Detail, Have, Kind, Progress, Scope, Tags};
 
-use super::load_balancer::{elb_tags, retag, tags_of};
+use super::balancing;
+use super::load_balancer::{elb_tags, retag};
 use super::{Seen, Update, once_released, unsaid};
 use crate::Account;
 use crate::classify::{OrMissing as _, Said as _};
+use crate::view::View;
 
 const DELAY: &str = "deregistration_delay.timeout_seconds";
 
-pub(crate) async fn list(account: &Account, scope: &Scope) -> Result<Vec<Have>, CloudError> {
-    let names = scope.names_of(Kind::TargetGroup);
-    let groups = describe(account, &names.iter().copied().collect::<Vec<_>>()).await?;
-    let arns: Vec<String> = groups
-        .iter()
-        .filter_map(|group| group.target_group_arn().map(ToOwned::to_owned))
-        .collect();
-    let delays = arns.iter().map(|arn| async {
-        match scope.detail {
-            Detail::Properties => delay(account, arn).await,
-            Detail::Identity => Ok(0),
-        }
+pub(crate) async fn list(view: &View, scope: &Scope) -> Result<Vec<Have>, CloudError> {
+    let balancing = balancing::of_app(view, scope).await?;
+    let groups = balancing.groups.iter().map(|group| async {
+        let arn = group.target_group_arn().unwrap_or_default();
+        let delay = match scope.detail {
+            Detail::Properties => delay(view, arn).await?,
+            Detail::Identity => 0,
+        };
+        let name = group.target_group_name().unwrap_or_default();
+        let seen = Seen::named(name, balancing.tags_of(arn), resource(group, delay)).with_id(arn);
+        Ok(seen.into_have(scope, Kind::TargetGroup))
     });
-    let delays = futures::future::try_join_all(delays);
-    let (delays, mut tags) = futures::try_join!(delays, tags_of(account, arns.clone()))?;
-    let all = groups.iter().zip(arns.iter()).zip(delays);
-    let seen = all.map(|((group, arn), delay)| {
-        let resource = resource(group, delay);
-        Seen::named(
-            group.target_group_name().unwrap_or_default(),
-            tags.remove(arn).unwrap_or_default(),
-            resource,
-        )
-        .with_id(arn)
-    });
-    Ok(seen
-        .map(|seen| seen.into_have(scope, Kind::TargetGroup))
-        .collect())
+    futures::future::try_join_all(groups).await
 }
 
 /// Target groups by their names. One name that doesn't exist fails the whole call, so they are then asked for one by one.
@@ -46,29 +33,35 @@ pub(crate) async fn describe(account: &Account, names: &[&str]) -> Result<Vec<Fo
     if names.is_empty() {
         return Ok(Vec::new());
     }
-    let list = Some(names.iter().map(|name| (*name).to_owned()).collect());
+    if let Some(found) = named(account, names).await? {
+        return Ok(found);
+    }
+    if names.len() == 1 {
+        return Ok(Vec::new());
+    }
+    let each = names
+        .iter()
+        .map(|name| named(account, std::slice::from_ref(name)));
+    let found = futures::future::try_join_all(each).await?;
+    Ok(found.into_iter().flatten().flatten().collect())
+}
+
+/// Target groups by their names; `None` where one of them doesn't exist.
+pub(crate) async fn named(
+    account: &Account,
+    names: &[&str],
+) -> Result<Option<Vec<Found>>, CloudError> {
+    let list = names.iter().map(|name| (*name).to_owned()).collect();
     let call = account
         .elb
         .describe_target_groups()
-        .set_names(list)
+        .set_names(Some(list))
         .send()
         .await;
-    match call
+    let answer = call
         .said("elasticloadbalancing", "DescribeTargetGroups")
-        .or_missing()?
-    {
-        Some(answer) => Ok(answer.target_groups().to_vec()),
-        None if names.len() == 1 => Ok(Vec::new()),
-        None => {
-            let each = futures::future::try_join_all(
-                names
-                    .iter()
-                    .map(|name| Box::pin(describe(account, std::slice::from_ref(name)))),
-            )
-            .await?;
-            Ok(each.into_iter().flatten().collect())
-        }
-    }
+        .or_missing()?;
+    Ok(answer.map(|answer| answer.target_groups().to_vec()))
 }
 
 async fn delay(account: &Account, arn: &str) -> Result<u32, CloudError> {

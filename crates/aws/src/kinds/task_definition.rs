@@ -12,9 +12,10 @@ use ecspipe_spec::taskdef;
 use super::cluster::{ecs_tags, retag};
 use super::{Seen, Update, unsaid};
 use crate::classify::{Said as _, local};
+use crate::view::View;
 use crate::{Account, all};
 
-pub(crate) async fn list(account: &Account, scope: &Scope) -> Result<Vec<Have>, CloudError> {
+pub(crate) async fn list(account: &View, scope: &Scope) -> Result<Vec<Have>, CloudError> {
     let names = scope.names_of(Kind::TaskDefinition);
     let found =
         futures::future::try_join_all(names.iter().map(|family| fetch(account, scope, family)))

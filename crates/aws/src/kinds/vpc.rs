@@ -2,25 +2,26 @@
 
 use aws_sdk_ec2::types::{AttributeBooleanValue, Filter, ResourceType, VpcAttributeName};
 use ecspipe_provision::resource::Vpc;
-use ecspipe_provision::{CloudError, Have, Kind, Progress, Scope, Tags};
+use ecspipe_provision::{CloudError, Detail, Have, Progress, Tags};
 
 use super::{
-    Seen, Update, ec2_tags, first_id, of_app, of_tags, once_released, retag_ec2, tag_specification,
+    Seen, Update, ec2_tags, first_id, of_tags, once_released, retag_ec2, tag_specification,
     unrepeated, unsaid,
 };
 use crate::classify::{OrMissing as _, Said as _};
 use crate::pace::SOON;
+use crate::view::View;
 use crate::{Account, all};
 
-pub(crate) async fn list(account: &Account, scope: &Scope) -> Result<Vec<Have>, CloudError> {
-    let found = fetch(account, of_app(scope.app.as_str())).await?;
-    Ok(found
-        .into_iter()
-        .map(|seen| seen.into_have(scope, Kind::Vpc))
-        .collect())
+pub(crate) async fn list(view: &View) -> Result<Vec<Seen>, CloudError> {
+    fetch(view, view.of_apps(), view.detail).await
 }
 
-async fn fetch(account: &Account, filters: Vec<Filter>) -> Result<Vec<Seen>, CloudError> {
+async fn fetch(
+    account: &Account,
+    filters: Vec<Filter>,
+    detail: Detail,
+) -> Result<Vec<Seen>, CloudError> {
     let items = account
         .ec2
         .describe_vpcs()
@@ -31,10 +32,13 @@ async fn fetch(account: &Account, filters: Vec<Filter>) -> Result<Vec<Seen>, Clo
     let mut seen = Vec::new();
     for vpc in all(items).await.said("ec2", "DescribeVpcs")? {
         let id = vpc.vpc_id().unwrap_or_default();
-        let (support, hostnames) = futures::try_join!(
-            attribute(account, id, VpcAttributeName::EnableDnsSupport),
-            attribute(account, id, VpcAttributeName::EnableDnsHostnames),
-        )?;
+        let (support, hostnames) = match detail {
+            Detail::Properties => futures::try_join!(
+                attribute(account, id, VpcAttributeName::EnableDnsSupport),
+                attribute(account, id, VpcAttributeName::EnableDnsHostnames),
+            )?,
+            Detail::Identity => (false, false),
+        };
         let resource = Vpc {
             cidr: vpc.cidr_block().unwrap_or_default().to_owned(),
             dns_support: support,
@@ -90,7 +94,11 @@ pub(crate) async fn create(
             .ok_or_else(|| unsaid("ec2", "CreateVpc", "id"))?;
         Ok(id.to_owned())
     };
-    let look = || async { fetch(account, of_tags(tags)).await.map(first_id) };
+    let look = || async {
+        fetch(account, of_tags(tags), Detail::Identity)
+            .await
+            .map(first_id)
+    };
     let id = account.pace.once(make, look).await?;
     let available = || async {
         let answer = account

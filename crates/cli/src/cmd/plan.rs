@@ -1,6 +1,6 @@
 //! `plan`: what `up` would change. Must not change anything.
 
-use ecspipe_provision::{Detail, Mode, Options};
+use ecspipe_provision::{Mode, Options};
 
 use crate::args::{Global, Plan};
 use crate::exit::{Exit, Failure};
@@ -10,7 +10,7 @@ use crate::world::World;
 
 pub(crate) async fn exec(global: &Global, args: &Plan, world: &World) -> Result<Exit, Failure> {
     let place = Place::open_to_change(global, world).await?;
-    let (graph, inventory) = place.look(Detail::Properties).await?;
+    let (graph, inventory) = place.review().await?;
     let rollout_in_flight = place.rollout_in_flight(&inventory).await?;
     let options = Options {
         mode: Mode::Up,

@@ -281,13 +281,10 @@ fn rules(sheet: &mut Sheet<'_>) {
         sheet.allow(
             "RulesRead",
             "compares the rules that start the pipeline with what is wanted",
-            &[
-                "events:DescribeRule",
-                "events:ListTagsForResource",
-                "events:ListTargetsByRule",
-            ],
+            &["events:ListTagsForResource", "events:ListTargetsByRule"],
             arns.clone(),
         );
+        sheet.list(&["events:ListRules"]);
     }
     if sheet.makes() {
         sheet.allow(

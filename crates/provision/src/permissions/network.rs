@@ -112,7 +112,7 @@ pub(super) fn allow(sheet: &mut Sheet<'_>) {
         }
     }
     let vpcs = [sheet.arn("ec2", "vpc/*")];
-    if sheet.looks() {
+    if sheet.compares() {
         let condition = sheet.tagged();
         sheet.allow_if(
             "VpcRead",

@@ -68,14 +68,16 @@ fn balancer(sheet: &mut Sheet<'_>) {
     if sheet.looks() {
         sheet.list(&[
             "elasticloadbalancing:DescribeListeners",
-            "elasticloadbalancing:DescribeLoadBalancerAttributes",
             "elasticloadbalancing:DescribeLoadBalancers",
             "elasticloadbalancing:DescribeTags",
             "elasticloadbalancing:DescribeTargetGroups",
         ]);
     }
     if sheet.compares() {
-        sheet.list(&["elasticloadbalancing:DescribeTargetGroupAttributes"]);
+        sheet.list(&[
+            "elasticloadbalancing:DescribeLoadBalancerAttributes",
+            "elasticloadbalancing:DescribeTargetGroupAttributes",
+        ]);
     }
     if sheet.makes() {
         sheet.allow(

@@ -228,14 +228,14 @@ fn images(sheet: &mut Sheet<'_>) {
         .map(|name| sheet.arn("ecr", &format!("repository/{name}")))
         .collect();
     if sheet.looks() {
+        let mut read = vec!["ecr:DescribeRepositories", "ecr:ListTagsForResource"];
+        if sheet.compares() {
+            read.push("ecr:GetLifecyclePolicy");
+        }
         sheet.allow(
             "ImagesRead",
             "compares the image repository with what is wanted",
-            &[
-                "ecr:DescribeRepositories",
-                "ecr:GetLifecyclePolicy",
-                "ecr:ListTagsForResource",
-            ],
+            &read,
             arns.clone(),
         );
     }

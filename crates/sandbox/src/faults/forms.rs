@@ -8,6 +8,7 @@ pub fn throttled(service: &str) -> Fault {
     match service {
         "ec2" => Fault::new("RequestLimitExceeded", "Request limit exceeded.").status(503),
         "elasticloadbalancing" | "iam" | "sts" => Fault::new("Throttling", "Rate exceeded"),
+        "tagging" => Fault::new("ThrottledException", "Rate exceeded"),
         "s3" => Fault::new("SlowDown", "Please reduce your request rate.").status(503),
         _ => Fault::new("ThrottlingException", "Rate exceeded"),
     }

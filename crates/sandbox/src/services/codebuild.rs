@@ -11,7 +11,7 @@ use crate::clock::{self, Millis};
 use crate::runtime::Content;
 use crate::wire::page::page;
 use crate::wire::{Call, Fault, Input as _, Reply};
-use crate::world::World;
+use crate::world::{Tags, World};
 
 /// The operations that the sandbox has.
 pub const OPERATIONS: &[&str] = &[
@@ -30,7 +30,7 @@ pub const OPERATIONS: &[&str] = &[
 /// The service's state in one region.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct State {
-    projects: BTreeMap<String, Project>,
+    pub(crate) projects: BTreeMap<String, Project>,
     pub(crate) builds: BTreeMap<String, Build>,
     /// Which build an `idempotencyToken` started.
     tokens: BTreeMap<String, String>,
@@ -38,11 +38,24 @@ pub struct State {
 
 /// One project: what was given, with AWS's defaults filled in.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-struct Project {
+pub(crate) struct Project {
     settings: Map<String, Value>,
     created: Millis,
     modified: Millis,
     builds: u64,
+}
+
+impl Project {
+    pub(crate) fn tags(&self) -> Tags {
+        let list = self.settings.get("tags").and_then(Value::as_array);
+        let pair = |tag: &Value| {
+            Some((
+                tag.text("key")?.to_owned(),
+                tag.text("value").unwrap_or_default().to_owned(),
+            ))
+        };
+        list.into_iter().flatten().filter_map(pair).collect()
+    }
 }
 
 /// One build.

@@ -46,7 +46,7 @@ pub(crate) struct Repository {
     created: Millis,
     modified: Millis,
     key: Option<String>,
-    tags: Tags,
+    pub(crate) tags: Tags,
     /// Full reference names, such as `refs/heads/main`, with what they point at.
     pub(crate) references: BTreeMap<String, String>,
     /// The commits that pushes brought.

@@ -50,7 +50,7 @@ pub(crate) struct Pipeline {
     pub(crate) versions: Vec<Value>,
     created: Millis,
     updated: Millis,
-    tags: Tags,
+    pub(crate) tags: Tags,
     /// The stages whose way in is closed.
     pub(crate) closed: BTreeMap<String, Closed>,
     /// Oldest first.

@@ -309,6 +309,11 @@ const KINDS: [(&str, &str, &str, &str); 12] = [
     ),
 ];
 
+/// How ARNs and tags call the kind of an id; `None` for what has no ARN of its own.
+pub(crate) fn resource_type(id: &str) -> Option<&'static str> {
+    Some(tag::resource_type(id)).filter(|kind| !kind.is_empty())
+}
+
 /// The fault for an id of the kind with `prefix` that nothing has.
 fn missing(prefix: &str, id: &str) -> Fault {
     match KINDS.iter().find(|kind| kind.0 == prefix) {

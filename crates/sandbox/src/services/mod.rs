@@ -19,6 +19,7 @@ mod query;
 pub mod quotas;
 pub mod s3;
 pub mod sts;
+pub mod tagging;
 
 use crate::wire::{Call, Fault, Reply};
 use crate::world::{Timer, Wake, World};
@@ -42,6 +43,7 @@ pub(crate) fn call(world: &mut World, call: &Call) -> Result<Reply, Fault> {
         "s3" => s3::call(world, call),
         "servicequotas" => quotas::call(world, call),
         "sts" => sts::call(world, call),
+        "tagging" => tagging::call(world, call),
         _ => Err(Fault::not_implemented(call)),
     }
 }
@@ -65,6 +67,7 @@ pub fn operations() -> Vec<(&'static str, &'static [&'static str])> {
         ("s3", s3::OPERATIONS),
         ("servicequotas", quotas::OPERATIONS),
         ("sts", sts::OPERATIONS),
+        ("tagging", tagging::OPERATIONS),
     ]
 }
 

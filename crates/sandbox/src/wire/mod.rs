@@ -37,7 +37,7 @@ pub struct Call {
     /// The protocol of the service.
     pub protocol: Protocol,
     /// The signing name: `ec2`, `elasticloadbalancing`, `ecs`, `ecr`, `s3`, `kms`, `iam`, `logs`, `codecommit`,
-    /// `codebuild`, `codedeploy`, `codepipeline`, `events`, `servicequotas`, `sts`.
+    /// `codebuild`, `codedeploy`, `codepipeline`, `events`, `servicequotas`, `sts`, `tagging`.
     pub service: String,
     /// The operation's name as in the API reference.
     pub operation: String,

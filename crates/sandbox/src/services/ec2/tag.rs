@@ -131,7 +131,7 @@ fn prefix(id: &str) -> &'static str {
         .unwrap_or_default()
 }
 
-fn resource_type(id: &str) -> &'static str {
+pub(super) fn resource_type(id: &str) -> &'static str {
     KINDS
         .iter()
         .find(|kind| id.starts_with(kind.0))

@@ -1,0 +1,126 @@
+//! What one look finds out about an app's balancer, listeners and target groups together: they refer to each other, and their
+//! tags come in one call for all of them. Must not say what of it is compared.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use aws_sdk_elasticloadbalancingv2::types::{Listener, LoadBalancer, TargetGroup};
+use ecspipe_provision::{CloudError, Kind, Scope};
+use tokio::sync::OnceCell;
+
+use super::{listener, load_balancer, target_group};
+use crate::all;
+use crate::classify::Said as _;
+use crate::view::{Memo, View};
+
+/// What is asked once in a view.
+#[derive(Default)]
+pub(crate) struct Lookups {
+    apps: Memo<String, Arc<Balancing>>,
+    balancers: OnceCell<Vec<LoadBalancer>>,
+    groups: OnceCell<Vec<TargetGroup>>,
+}
+
+/// What an app has of Elastic Load Balancing.
+pub(crate) struct Balancing {
+    pub(crate) balancer: Option<LoadBalancer>,
+    pub(crate) listeners: Vec<Listener>,
+    pub(crate) groups: Vec<TargetGroup>,
+    /// By ARN.
+    pub(crate) tags: BTreeMap<String, BTreeMap<String, String>>,
+}
+
+impl Balancing {
+    pub(crate) fn tags_of(&self, arn: &str) -> BTreeMap<String, String> {
+        self.tags.get(arn).cloned().unwrap_or_default()
+    }
+}
+
+/// What the scope's app has, asked once in a view.
+pub(crate) async fn of_app(view: &View, scope: &Scope) -> Result<Arc<Balancing>, CloudError> {
+    let lookups = &view.balancing;
+    lookups
+        .apps
+        .get(scope.app.to_string(), || look(view, scope))
+        .await
+}
+
+async fn look(view: &View, scope: &Scope) -> Result<Arc<Balancing>, CloudError> {
+    let front = async {
+        let balancer = balancer(view, scope).await?;
+        let own = balancer.as_ref().and_then(LoadBalancer::load_balancer_arn);
+        let shared = scope.load_balancer.as_deref();
+        // One that exists may have the name that the app's own would have.
+        let own = own.filter(|own| shared != Some(*own));
+        let mut listeners = Vec::new();
+        for arn in own.into_iter().chain(shared) {
+            listeners.extend(listener::of_balancer(view, arn).await?);
+        }
+        Ok((balancer, listeners))
+    };
+    let ((balancer, listeners), groups) = futures::try_join!(front, groups(view, scope))?;
+    let arns = balancer
+        .iter()
+        .filter_map(LoadBalancer::load_balancer_arn)
+        .chain(listeners.iter().filter_map(Listener::listener_arn))
+        .chain(groups.iter().filter_map(TargetGroup::target_group_arn));
+    let mut tags = BTreeMap::new();
+    let mut unknown = Vec::new();
+    for arn in arns {
+        match view.indexed(scope, arn).await {
+            Some(found) => {
+                tags.insert(arn.to_owned(), found);
+            }
+            None => unknown.push(arn.to_owned()),
+        }
+    }
+    tags.extend(load_balancer::tags_of(view, unknown).await?);
+    Ok(Arc::new(Balancing {
+        balancer,
+        listeners,
+        groups,
+        tags,
+    }))
+}
+
+async fn balancer(view: &View, scope: &Scope) -> Result<Option<LoadBalancer>, CloudError> {
+    let Some((_, name)) = scope.wanted_of(Kind::LoadBalancer).next() else {
+        return Ok(None);
+    };
+    if !view.is_wide() {
+        return load_balancer::describe(view, name).await;
+    }
+    let all = view.balancing.balancers.get_or_try_init(|| async {
+        let pages = view.elb.describe_load_balancers().into_paginator();
+        all(pages.items().send())
+            .await
+            .said("elasticloadbalancing", "DescribeLoadBalancers")
+    });
+    let is_it = |found: &&LoadBalancer| found.load_balancer_name() == Some(name);
+    Ok(all.await?.iter().find(is_it).cloned())
+}
+
+/// One name that doesn't exist fails a call for several; the whole account's groups are then one call, or a page each 400.
+async fn groups(view: &View, scope: &Scope) -> Result<Vec<TargetGroup>, CloudError> {
+    let names = scope.names_of(Kind::TargetGroup);
+    if names.is_empty() {
+        return Ok(Vec::new());
+    }
+    if !view.is_wide() {
+        let list: Vec<&str> = names.iter().copied().collect();
+        if let Some(found) = target_group::named(view, &list).await? {
+            return Ok(found);
+        }
+    }
+    let all = view.balancing.groups.get_or_try_init(|| async {
+        let pages = view.elb.describe_target_groups().into_paginator();
+        all(pages.items().send())
+            .await
+            .said("elasticloadbalancing", "DescribeTargetGroups")
+    });
+    let is_one = |found: &&TargetGroup| {
+        let name = found.target_group_name();
+        name.is_some_and(|name| names.contains(name))
+    };
+    Ok(all.await?.iter().filter(is_one).cloned().collect())
+}
