@@ -1,4 +1,6 @@
-//! IAM: roles with their policies. Global; must not authorise calls, but knows which service can assume which role by now.
+//! IAM: roles with their policies, and managed policies. Global; must not authorise calls, but knows which service can assume which role by now.
+
+mod managed;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,6 +8,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
+pub use self::managed::ManagedPolicy;
 use crate::clock::{self, Millis};
 use crate::services::policy::{self, Statement, Use};
 use crate::wire::page::page;
@@ -15,23 +18,31 @@ use crate::world::{Tags, World};
 /// The operations that the sandbox has.
 pub const OPERATIONS: &[&str] = &[
     "AttachRolePolicy",
+    "CreatePolicy",
     "CreateRole",
     "CreateServiceLinkedRole",
+    "DeletePolicy",
     "DeleteRole",
     "DeleteRolePermissionsBoundary",
     "DeleteRolePolicy",
     "DetachRolePolicy",
     "GetAccountAuthorizationDetails",
+    "GetPolicy",
+    "GetPolicyVersion",
     "GetRole",
     "GetRolePolicy",
     "ListAttachedRolePolicies",
     "ListInstanceProfilesForRole",
+    "ListPolicies",
+    "ListPolicyTags",
     "ListRolePolicies",
     "ListRoleTags",
     "ListRoles",
     "PutRolePermissionsBoundary",
     "PutRolePolicy",
+    "TagPolicy",
     "TagRole",
+    "UntagPolicy",
     "UntagRole",
     "UpdateAssumeRolePolicy",
     "UpdateRole",
@@ -80,6 +91,9 @@ const LINKED: [(&str, &str); 5] = [
 pub struct State {
     /// By name; names are unique without regard to case.
     pub roles: BTreeMap<String, Role>,
+    /// The account's managed policies, by ARN.
+    #[serde(default)]
+    pub policies: BTreeMap<String, ManagedPolicy>,
     /// By access key id.
     pub sessions: BTreeMap<String, Session>,
 }
@@ -145,23 +159,31 @@ impl Role {
 pub(crate) fn call(world: &mut World, call: &Call) -> Result<Reply, Fault> {
     match call.operation.as_str() {
         "AttachRolePolicy" => attach_role_policy(world, call),
+        "CreatePolicy" => managed::create(world, call),
         "CreateRole" => create_role(world, call),
         "CreateServiceLinkedRole" => create_service_linked_role(world, call),
+        "DeletePolicy" => managed::delete(world, call),
         "DeleteRole" => delete_role(world, call),
         "DeleteRolePermissionsBoundary" => delete_boundary(world, call),
         "DeleteRolePolicy" => delete_role_policy(world, call),
         "DetachRolePolicy" => detach_role_policy(world, call),
         "GetAccountAuthorizationDetails" => get_account_authorization_details(world, call),
+        "GetPolicy" => managed::get(world, call),
+        "GetPolicyVersion" => managed::get_version(world, call),
         "GetRole" => get_role(world, call),
         "GetRolePolicy" => get_role_policy(world, call),
         "ListAttachedRolePolicies" => list_attached_role_policies(world, call),
         "ListInstanceProfilesForRole" => list_instance_profiles(world, call),
+        "ListPolicies" => managed::list(world, call),
+        "ListPolicyTags" => managed::list_tags(world, call),
         "ListRolePolicies" => list_role_policies(world, call),
         "ListRoleTags" => list_role_tags(world, call),
         "ListRoles" => list_roles(world, call),
         "PutRolePermissionsBoundary" => put_boundary(world, call),
         "PutRolePolicy" => put_role_policy(world, call),
+        "TagPolicy" => managed::tag(world, call),
         "TagRole" => tag_role(world, call),
+        "UntagPolicy" => managed::untag(world, call),
         "UntagRole" => untag_role(world, call),
         "UpdateAssumeRolePolicy" => update_assume_role_policy(world, call),
         "UpdateRole" => update_role(world, call),
@@ -276,7 +298,7 @@ fn create_role(world: &mut World, call: &Call) -> Result<Reply, Fault> {
         .text("PermissionsBoundary")
         .map(ToOwned::to_owned);
     if let Some(boundary) = &boundary {
-        check_managed(boundary)?;
+        managed::check(world, boundary)?;
     }
     let role = Role {
         id: format!("AROA{}", world.hex(17).to_uppercase()),
@@ -487,7 +509,7 @@ fn delete_role_policy(world: &mut World, call: &Call) -> Result<Reply, Fault> {
 
 fn attach_role_policy(world: &mut World, call: &Call) -> Result<Reply, Fault> {
     let arn = required(call, "PolicyArn")?.to_owned();
-    check_managed(&arn)?;
+    managed::check(world, &arn)?;
     let role = own_role(world, call)?;
     if !role.attached.contains(&arn) && role.attached.len() >= ATTACHED_LIMIT {
         return Err(limit(format!(
@@ -522,7 +544,7 @@ fn list_attached_role_policies(world: &mut World, call: &Call) -> Result<Reply, 
 
 fn put_boundary(world: &mut World, call: &Call) -> Result<Reply, Fault> {
     let arn = required(call, "PermissionsBoundary")?.to_owned();
-    check_managed(&arn)?;
+    managed::check(world, &arn)?;
     own_role(world, call)?.boundary = Some(arn);
     Ok(Reply::Value(Value::Null))
 }
@@ -830,18 +852,6 @@ fn check_trust(world: &World, text: &str) -> Result<(), Fault> {
             "Invalid principal in policy: \"AWS\":\"{arn}\""
         ))),
         None => Ok(()),
-    }
-}
-
-/// Managed policies of AWS are taken for granted by their ARN's form; customer-managed ones don't exist in the sandbox.
-fn check_managed(arn: &str) -> Result<(), Fault> {
-    match arn.split_once(":iam::aws:policy/") {
-        Some((start, name)) if start.starts_with("arn:aws") && !name.is_empty() => Ok(()),
-        _ => Err(Fault::new(
-            "NoSuchEntity",
-            format!("Policy {arn} does not exist or is not attachable."),
-        )
-        .status(404)),
     }
 }
 
