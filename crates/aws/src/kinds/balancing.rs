@@ -1,7 +1,7 @@
 //! What one look finds out about an app's balancer, listeners and target groups together: they refer to each other, and their
 //! tags come in one call for all of them. Must not say what of it is compared.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use aws_sdk_elasticloadbalancingv2::types::{Listener, LoadBalancer, TargetGroup};
@@ -58,7 +58,8 @@ async fn look(view: &View, scope: &Scope) -> Result<Arc<Balancing>, CloudError> 
         }
         Ok((balancer, listeners))
     };
-    let ((balancer, listeners), groups) = futures::try_join!(front, groups(view, scope))?;
+    let ((balancer, mut listeners), groups) = futures::try_join!(front, groups(view, scope))?;
+    listeners.extend(left_behind(view, scope, balancer.as_ref(), &groups).await?);
     let arns = balancer
         .iter()
         .filter_map(LoadBalancer::load_balancer_arn)
@@ -81,6 +82,27 @@ async fn look(view: &View, scope: &Scope) -> Result<Arc<Balancing>, CloudError> 
         groups,
         tags,
     }))
+}
+
+/// The listeners on a balancer that the spec has moved away from. The app's target groups still know it.
+async fn left_behind(
+    view: &View,
+    scope: &Scope,
+    balancer: Option<&LoadBalancer>,
+    groups: &[TargetGroup],
+) -> Result<Vec<Listener>, CloudError> {
+    let own = balancer.and_then(LoadBalancer::load_balancer_arn);
+    let known = [own, scope.load_balancer.as_deref()];
+    let others: BTreeSet<&String> = groups
+        .iter()
+        .flat_map(TargetGroup::load_balancer_arns)
+        .filter(|arn| !known.contains(&Some(arn.as_str())))
+        .collect();
+    let mut listeners = Vec::new();
+    for arn in others {
+        listeners.extend(listener::of_balancer(view, arn).await?);
+    }
+    Ok(listeners)
 }
 
 async fn balancer(view: &View, scope: &Scope) -> Result<Option<LoadBalancer>, CloudError> {

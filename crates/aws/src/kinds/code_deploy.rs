@@ -89,7 +89,8 @@ pub(crate) enum Group {
 }
 
 /// Group and application both have the app's name.
-async fn group_of(view: &View, scope: &Scope) -> Result<Group, CloudError> {
+/// The app's deployment group, asked once in a view.
+pub(crate) async fn group_of(view: &View, scope: &Scope) -> Result<Group, CloudError> {
     let Some((_, name)) = scope.wanted_of(Kind::DeploymentGroup).next() else {
         return Ok(Group::Missing);
     };

@@ -1,6 +1,8 @@
 //! ECS services whose deployments belong to CodeDeploy. What a rollout keeps in the primary task set is read from there.
 //! Must not deploy.
 
+use std::collections::BTreeSet;
+
 use aws_sdk_ecs::types::{
     AssignPublicIp, AwsVpcConfiguration, DeploymentController, DeploymentControllerType,
     LaunchType, LoadBalancer, NetworkConfiguration, PropagateTags, Service as Found, ServiceField,
@@ -9,20 +11,51 @@ use ecspipe_provision::resource::Service;
 use ecspipe_provision::{CloudError, Have, Key, Kind, Progress, Resource, Scope, Tags};
 
 use super::cluster::{ecs_tags, retag};
+use super::code_deploy::{self, Group};
 use super::{Seen, Update};
 use crate::Account;
 use crate::classify::{OrMissing as _, Said as _, local};
 use crate::pace::LATER;
 use crate::view::View;
 
-pub(crate) async fn list(account: &View, scope: &Scope) -> Result<Vec<Have>, CloudError> {
+pub(crate) async fn list(view: &View, scope: &Scope) -> Result<Vec<Have>, CloudError> {
     let mut found = Vec::new();
     for name in scope.names_of(Kind::Service) {
-        if let Some(service) = describe(account, &scope.cluster, name).await? {
-            found.push(seen(&service).into_have(scope, Kind::Service));
+        let app = scope.names.app();
+        // The app's own cluster too: whoever moves to one that exists must not leave the service behind unseen.
+        let known = BTreeSet::from([scope.cluster.as_str(), app]);
+        let mut services = in_clusters(view, known.into_iter(), name).await?;
+        if services.is_empty() {
+            let others = named_by_group(view, scope).await?;
+            services = in_clusters(view, others.iter().map(String::as_str), name).await?;
         }
+        found.extend(services);
     }
-    Ok(found)
+    Ok(found
+        .iter()
+        .map(|service| seen(service).into_have(scope, Kind::Service))
+        .collect())
+}
+
+async fn in_clusters<'a>(
+    account: &Account,
+    clusters: impl Iterator<Item = &'a str>,
+    name: &str,
+) -> Result<Vec<Found>, CloudError> {
+    let services = clusters.map(|cluster| describe(account, cluster, name));
+    let services = futures::future::try_join_all(services).await?;
+    Ok(services.into_iter().flatten().collect())
+}
+
+/// The cluster that the app's deployment group names: where a service is that the spec has moved away from.
+async fn named_by_group(view: &View, scope: &Scope) -> Result<Vec<String>, CloudError> {
+    let Group::Found(group) = code_deploy::group_of(view, scope).await? else {
+        return Ok(Vec::new());
+    };
+    let services = group.ecs_services().iter();
+    Ok(services
+        .filter_map(|service| service.cluster_name().map(ToOwned::to_owned))
+        .collect())
 }
 
 /// A service that is not INACTIVE.

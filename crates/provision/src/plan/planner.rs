@@ -209,6 +209,7 @@ impl<'a> Planner<'a> {
             ));
             return;
         }
+        self.refuse_key(&key, have);
         let user = self.staying.iter().find(|(user, resource)| {
             user.kind.needs().contains(&key.kind) && mentions(resource, &have.id)
         });
@@ -258,6 +259,25 @@ impl<'a> Planner<'a> {
             .resource
             .predicted_id()
             .map(str::to_owned)
+    }
+
+    /// A key can't go while the app stays: what it has encrypted, the bundle first of all, could not be read any more.
+    fn refuse_key(&mut self, key: &Key, have: &Have) {
+        let stays = self.options.mode == Mode::Up && self.graph.get(key).is_none();
+        if key.kind != Kind::EncryptionKey || !stays {
+            return;
+        }
+        self.refuse(
+            key,
+            RefusalReason::StillUsed {
+                by: Key::new(Kind::Bucket, "artifacts"),
+            },
+            format!(
+                "{} is to go, and what is encrypted with it could not be read any more",
+                have.name
+            ),
+            "leave `kms_key` out, or `down` and `up` again".to_owned(),
+        );
     }
 
     /// A subnet can't be made in a range of one that is still there, and that one can't go while the balancer stands in it.
