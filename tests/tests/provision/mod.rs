@@ -3,7 +3,9 @@
 
 mod calls;
 mod changes;
+mod existing;
 mod faults;
 mod lifecycle;
 mod place;
+mod platform;
 mod random;

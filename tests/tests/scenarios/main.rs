@@ -12,9 +12,13 @@ mod load;
 #[allow(dead_code)]
 #[path = "../provision/place.rs"]
 mod place;
+#[allow(dead_code)]
+#[path = "../provision/platform.rs"]
+mod platform;
 mod policy;
 mod redact;
 mod restart;
 mod rollouts;
+mod shared;
 mod stage;
 mod tutorial;
