@@ -23,7 +23,12 @@ from known import Known
 from shapes import Problems, check_json, check_text, check_xml, local, parse_xml, wire_name
 
 # Services that sign under another name than botocore calls them.
-SIGNING_NAMES = {"elasticloadbalancing": "elbv2", "monitoring": "cloudwatch"}
+SIGNING_NAMES = {
+    "elasticloadbalancing": "elbv2",
+    "monitoring": "cloudwatch",
+    "servicequotas": "service-quotas",
+    "tagging": "resourcegroupstaggingapi",
+}
 
 # Errors that every service may answer with, though no model lists them ("Common Errors" in the API references).
 COMMON_ERRORS = {

@@ -9,6 +9,7 @@ use ecspipe_sandbox::faults::{Rule, Strike};
 use super::drift;
 use super::oracle::{Oracles, lines};
 use super::place::{PRIVATE, Place, spec};
+use super::platform::{BOUNDARY, Platform};
 use super::stage::{Stage, TUTORIAL};
 
 const ADAPTER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../crates/aws/src");
@@ -29,6 +30,7 @@ async fn every_call_and_every_answer_agrees_with_the_models() {
     };
     let mut exchanges = tutorial().await;
     exchanges.extend(private().await);
+    exchanges.extend(shared().await);
     let input: String = exchanges
         .iter()
         .map(|exchange| serde_json::to_string(exchange).unwrap() + "\n")
@@ -147,6 +149,59 @@ async fn private() -> Vec<Exchange> {
     stage.run("--region eu-central-1 up --yes").await.exits(0);
     stage.run("--region eu-central-1 down --yes").await.exits(0);
     stage.sandbox.take_exchanges()
+}
+
+/// An app on what others look after, by each way to name it; its roles are bounded, and are no more.
+async fn shared() -> Vec<Exchange> {
+    let sandbox = ecspipe_sandbox::Sandbox::new(&ecspipe_sandbox::Options::default()).unwrap();
+    let platform = Platform::open(&sandbox).await;
+    platform.add_boundary();
+    let stage = Stage::of(&platform.guest("shop", 8081), sandbox.clone());
+    let plain = platform.guest("shop", 8081);
+    sandbox.record(true);
+    let tags =
+        |key: &str| format!("{{ tags: {{ 'ecspipe:app': platform, 'ecspipe:resource': {key} }} }}");
+    let tagged = plain
+        .replace(
+            "vpc: { name: platform-main }",
+            &format!("vpc: {}", tags("vpc/main")),
+        )
+        .replace(
+            "cluster: { existing: { name: platform } }",
+            &format!("cluster: {{ existing: {} }}", tags("cluster/main")),
+        )
+        .replace(
+            "  existing: { name: platform }",
+            &format!("  existing: {}", tags("load-balancer/main")),
+        )
+        + &format!(
+            "kms_key: {{ existing: {} }}\nroles: {{ task: {{ existing: {} }} }}\npermissions_boundary: {{ tags: {{ team: platform }} }}\n",
+            tags("encryption-key/main"),
+            tags("role/task")
+        );
+    stage.write("ecspipe.yaml", &tagged);
+    stage.run("plan").await.exits(0);
+    let named = "kms_key: { existing: { name: platform } }
+roles: { task: { existing: { name: platform-eu-central-1-task } } }
+";
+    stage.write("ecspipe.yaml", &format!("{plain}{named}"));
+    stage.run("up --yes").await.exits(0);
+    for bound in [
+        format!("permissions_boundary: {{ id: '{BOUNDARY}' }}\n"),
+        "permissions_boundary: { name: boundary }\n".to_owned(),
+        String::new(),
+    ] {
+        stage.write("ecspipe.yaml", &format!("{plain}{named}{bound}"));
+        stage.run("up --yes").await.exits(0);
+    }
+    stage.write(
+        "ecspipe.yaml",
+        &plain.replace("name: platform }", "name: nobodys }"),
+    );
+    stage.run("plan").await.exits(3);
+    stage.write("ecspipe.yaml", &plain);
+    stage.run("down --yes --delete-source").await.exits(0);
+    sandbox.take_exchanges()
 }
 
 /// The operations that the adapter's sources name: `.said("ecs", "CreateCluster")`.

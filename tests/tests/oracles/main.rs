@@ -13,5 +13,8 @@ mod oracle;
 #[path = "../provision/place.rs"]
 mod place;
 #[allow(dead_code)]
+#[path = "../provision/platform.rs"]
+mod platform;
+#[allow(dead_code)]
 #[path = "../scenarios/stage.rs"]
 mod stage;

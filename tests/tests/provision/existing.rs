@@ -5,25 +5,9 @@ use std::collections::BTreeMap;
 use ecspipe_provision::existing::{Depth, Existing, Lookup as _, check};
 use ecspipe_provision::resource::Rule;
 use ecspipe_provision::{Options, Plan};
-use ecspipe_sandbox::services::iam::ManagedPolicy;
 
 use super::place::{PRIVATE, Place, SHORTEST, sandbox, spec};
-use super::platform::{PLATFORM, Platform, guest, look_up};
-
-/// A managed policy that somebody has made, tagged `team=platform`.
-fn boundary(place: &Place) -> String {
-    let arn = "arn:aws:iam::111122223333:policy/teams/boundary".to_owned();
-    let policy = ManagedPolicy {
-        id: "ANPA".to_owned(),
-        description: None,
-        document: r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"*","Resource":"*"}]}"#.to_owned(),
-        created: 0,
-        tags: BTreeMap::from([("team".to_owned(), "platform".to_owned())]),
-    };
-    let mut world = place.sandbox.world();
-    world.iam.policies.insert(arn.clone(), policy);
-    arn
-}
+use super::platform::{BOUNDARY, PLATFORM, Platform, guest, look_up};
 
 /// Problems and refusals, one a line.
 async fn wrong(place: &Place) -> Vec<String> {
@@ -43,12 +27,12 @@ fn refusals(plan: &Plan) -> Vec<String> {
 async fn an_app_lives_on_what_others_made_and_leaves_it_as_it_was() {
     let sandbox = sandbox();
     let platform = Platform::open(&sandbox).await;
-    let boundary = boundary(&platform.place);
+    platform.add_boundary();
     let before = (platform.place.things(), platform.place.inventory().await);
     let text = format!(
         "{}kms_key: {{ existing: {{ name: platform }} }}
 roles: {{ task: {{ existing: {{ name: platform-eu-central-1-task }} }} }}
-permissions_boundary: {{ id: '{boundary}' }}
+permissions_boundary: {{ id: '{BOUNDARY}' }}
 role_path: /teams/shop/
 ",
         platform.guest("shop", 8081)
@@ -84,7 +68,7 @@ role_path: /teams/shop/
         let world = sandbox.world();
         let role = &world.iam.roles["shop-eu-central-1-codebuild"];
         assert_eq!(role.path, "/teams/shop/");
-        assert_eq!(role.boundary.as_deref(), Some(boundary.as_str()));
+        assert_eq!(role.boundary.as_deref(), Some(BOUNDARY));
     }
     shop.down(true).await;
     assert_eq!(platform.place.things(), before.0);
@@ -96,7 +80,7 @@ role_path: /teams/shop/
 async fn every_way_to_name_something() {
     let sandbox = sandbox();
     let platform = Platform::open(&sandbox).await;
-    let boundary = boundary(&platform.place);
+    platform.add_boundary();
     let tags =
         |key: &str| format!("tags: {{ 'ecspipe:app': platform, 'ecspipe:resource': {key} }}");
     let id = |key: &str| format!("id: '{}'", platform.id(key));
@@ -109,7 +93,7 @@ async fn every_way_to_name_something() {
             id("load-balancer/main"),
             id("encryption-key/main"),
             id("role/execution"),
-            format!("id: '{boundary}'"),
+            format!("id: '{BOUNDARY}'"),
         ],
         [
             "name: platform-main",
@@ -181,7 +165,7 @@ permissions_boundary: {{ {boundary} }}
         found.key.as_ref().unwrap().arn,
         platform.id("encryption-key/main")
     );
-    assert_eq!(found.boundary.as_deref(), Some(boundary.as_str()));
+    assert_eq!(found.boundary.as_deref(), Some(BOUNDARY));
 }
 
 #[tokio::test(start_paused = true)]

@@ -7,6 +7,7 @@ use ecspipe_provision::existing::{Depth, Found, Lookup as _};
 use ecspipe_provision::resource::{Rule, SecurityGroup};
 use ecspipe_provision::{Change, Cloud as _, Origin, Progress, Resource, Tags};
 use ecspipe_sandbox::Sandbox;
+use ecspipe_sandbox::services::iam::ManagedPolicy;
 
 use super::place::{Place, spec};
 
@@ -17,6 +18,9 @@ app: platform
 network: { cidr: 10.9.0.0/16, zones: 2, nat: single }
 service: { port: 80, desired_count: 0 }
 ";
+
+/// A managed policy that bounds nothing: see [`Platform::add_boundary`].
+pub(crate) const BOUNDARY: &str = "arn:aws:iam::111122223333:policy/teams/boundary";
 
 /// The platform's app with the ids of its things.
 pub(crate) struct Platform {
@@ -59,6 +63,20 @@ impl Platform {
         self.ids
             .get(key)
             .unwrap_or_else(|| panic!("no {key} in {:#?}", self.ids))
+    }
+
+    /// Adds the managed policy [`BOUNDARY`], tagged `team=platform`.
+    pub(crate) fn add_boundary(&self) {
+        let allow = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"*","Resource":"*"}]}"#;
+        let policy = ManagedPolicy {
+            id: "ANPA0123456789ABCDEFG".to_owned(),
+            description: None,
+            document: allow.to_owned(),
+            created: 0,
+            tags: BTreeMap::from([("team".to_owned(), "platform".to_owned())]),
+        };
+        let mut world = self.place.sandbox.world();
+        world.iam.policies.insert(BOUNDARY.to_owned(), policy);
     }
 
     /// Changes one of the platform's security groups, as its owner does by hand.
