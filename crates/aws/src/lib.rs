@@ -234,7 +234,9 @@ async fn load(options: &Connect) -> SdkConfig {
     }
     if options.emulator {
         let credentials = Credentials::new("sandbox", "sandbox", None, None, "ecspipe emulator");
-        loader = loader.credentials_provider(credentials);
+        loader = loader
+            .credentials_provider(credentials)
+            .time_source(options.pace.clock());
     }
     loader.load().await
 }

@@ -28,6 +28,16 @@ impl Default for Pace {
     }
 }
 
+/// A pace as the SDK asks for the time.
+#[derive(Debug)]
+struct Clock(Pace);
+
+impl aws_smithy_async::time::TimeSource for Clock {
+    fn now(&self) -> std::time::SystemTime {
+        self.0.now().into()
+    }
+}
+
 impl Pace {
     /// A pace `speed` times as fast as AWS's, on a side whose clock shows `now`.
     pub fn new(speed: f64, now: Timestamp) -> Self {
@@ -46,6 +56,12 @@ impl Pace {
                 then.checked_add(passed).unwrap_or(then)
             }
         }
+    }
+
+    /// The time on the other side's clock, for the SDK: it takes a refusal for a wrong clock of its own where its time and that of
+    /// the answer are far apart, and asks again.
+    pub(crate) fn clock(self) -> impl aws_smithy_async::time::TimeSource + 'static {
+        Clock(self)
     }
 
     /// Sleeps for `span` of the other side's time.
