@@ -25,7 +25,7 @@ struct Dial {
     chaos: Option<Chaos>,
 }
 
-const PATHS: &str = "/_sandbox/info, /_sandbox/listeners, /_sandbox/operations, /_sandbox/counts, /_sandbox/traffic, /_sandbox/faults";
+const PATHS: &str = "/_sandbox/info, /_sandbox/listeners, /_sandbox/operations, /_sandbox/counts, /_sandbox/traffic, /_sandbox/faults, /_sandbox/caller-policy";
 
 pub(crate) fn handle(sandbox: &Sandbox, request: &Request<Bytes>) -> Response<Bytes> {
     match (request.method(), request.uri().path()) {
@@ -45,10 +45,37 @@ pub(crate) fn handle(sandbox: &Sandbox, request: &Request<Bytes>) -> Response<By
             drop(sandbox.world());
             answer(&faults(sandbox))
         }
+        (&Method::GET, "/_sandbox/caller-policy") => answer(&caller_policy(sandbox)),
+        (&Method::PUT, "/_sandbox/caller-policy") => put_caller_policy(sandbox, request.body()),
+        (&Method::DELETE, "/_sandbox/caller-policy") => {
+            sandbox.world().caller = None;
+            answer(&caller_policy(sandbox))
+        }
         (method, path) if PATHS.split(", ").any(|known| known == path) => {
             refuse(405, &format!("{method} is not possible on {path}"))
         }
         (_, path) => refuse(404, &format!("no {path} here; there are {PATHS}")),
+    }
+}
+
+/// The policies that hold for the account's user: a list of documents, or null where there are none.
+fn caller_policy(sandbox: &Sandbox) -> Value {
+    match &sandbox.world().caller {
+        Some(policy) => json!({"documents": policy.documents()}),
+        None => json!({"documents": null}),
+    }
+}
+
+/// Takes one document, or a list of them.
+fn put_caller_policy(sandbox: &Sandbox, body: &Bytes) -> Response<Bytes> {
+    let documents = match serde_json::from_slice(body) {
+        Ok(Value::Array(documents)) => documents,
+        Ok(document) => vec![document],
+        Err(error) => return refuse(400, &format!("this is no JSON: {error}")),
+    };
+    match sandbox.caller_policy(Some(documents)) {
+        Ok(()) => answer(&caller_policy(sandbox)),
+        Err(message) => refuse(400, &message),
     }
 }
 

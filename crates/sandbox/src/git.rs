@@ -13,10 +13,13 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Request, Response, StatusCode};
+use serde_json::json;
 use tokio::io::AsyncWriteExt as _;
 
+use crate::iam;
 use crate::runtime::Content;
 use crate::services::codecommit::{self, Change, Commit, CommitFacts, Person, Push};
+use crate::wire::{Call, Http, Protocol};
 use crate::{Error, Sandbox, clock};
 
 /// Where the bare repositories lie.
@@ -445,6 +448,9 @@ pub(crate) async fn handle(sandbox: &Sandbox, request: &Request<Bytes>) -> Respo
         Ok(place) => place,
         Err((status, message)) => return say(status, &message),
     };
+    if let Err(message) = authorize(sandbox, &place, request) {
+        return say(403, &message);
+    }
     let prepared = {
         let (sandbox, place) = (sandbox.clone(), place.clone());
         blocking(move || {
@@ -467,6 +473,24 @@ pub(crate) async fn handle(sandbox: &Sandbox, request: &Request<Bytes>) -> Respo
         }
     }
     response
+}
+
+/// Whether the account's user, who is all that git clients are, may pull from the repository or push to it.
+fn authorize(sandbox: &Sandbox, place: &Place, request: &Request<Bytes>) -> Result<(), String> {
+    let pushes = request.uri().path().ends_with("/git-receive-pack")
+        || request.uri().query() == Some("service=git-receive-pack");
+    let call = Call {
+        protocol: Protocol::Json,
+        service: "codecommit".to_owned(),
+        operation: if pushes { "GitPush" } else { "GitPull" }.to_owned(),
+        region: place.region.clone(),
+        access_key: String::new(),
+        input: json!({ "repositoryName": place.name }),
+        http: Http::default(),
+    };
+    let world = sandbox.world();
+    let user = iam::principal_of(&world, &call);
+    iam::authorize(&world, &user, &call).map_err(|denial| denial.to_string())
 }
 
 /// Runs what waits for git beside the other requests.

@@ -11,6 +11,7 @@ pub mod clock;
 pub mod control;
 pub mod faults;
 pub mod git;
+pub mod iam;
 pub mod local;
 pub mod pipeline;
 pub mod rollout;
@@ -223,7 +224,7 @@ impl Sandbox {
             Some(Before::Refused(fault)) => wire::encode_fault(&call, &fault),
             None => {
                 let mut world = self.world();
-                wire::encode(&call, services::call(&mut world, &call))
+                wire::encode(&call, answer(&mut world, &call))
             }
         };
         self.date(&mut response);
@@ -298,6 +299,22 @@ impl Sandbox {
         lock(&self.inner.faults)
     }
 
+    /// Lets the account's user do from now on what the identity policies (JSON documents) allow and nothing else; `None`: everything
+    /// that resources' own policies let it. Every call over the wire is held against them, and git's too. The error is IAM's
+    /// message about a malformed document, or says what in it the sandbox can't evaluate.
+    pub fn caller_policy(&self, documents: Option<Vec<serde_json::Value>>) -> Result<(), String> {
+        let policy = documents.map(iam::CallerPolicy::read).transpose()?;
+        self.world().caller = policy;
+        Ok(())
+    }
+
+    /// What a request needs to be allowed to do: every action with its resource and what is known about it. `None` where it is no
+    /// request of an AWS protocol, or of an operation that the sandbox lacks. Who asks makes no difference.
+    pub fn needs(&self, request: &Request<Bytes>) -> Option<Vec<iam::Need>> {
+        let call = wire::decode(request).ok()?;
+        iam::needs::needs(&self.world(), &call)
+    }
+
     /// Keeps every exchange from now on (`true`), or only counts calls (`false`, as at the start).
     pub fn record(&self, full: bool) {
         lock(&self.inner.record).full = full;
@@ -354,6 +371,15 @@ impl Sandbox {
                 response_body: wire::shown(call.protocol, response.body()),
             });
         }
+    }
+}
+
+/// A service's answer, or the refusal of whoever may not ask for it.
+fn answer(world: &mut World, call: &wire::Call) -> Result<wire::Reply, wire::Fault> {
+    let principal = iam::principal_of(world, call);
+    match iam::authorize(world, &principal, call) {
+        Ok(()) => services::call(world, call),
+        Err(denial) => iam::refusal(call, &denial),
     }
 }
 

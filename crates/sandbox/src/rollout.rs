@@ -248,7 +248,7 @@ fn begin(
             format!("The deployment group {} is gone.", deployment.group),
         ));
     }
-    assume(world, deployment)?;
+    assume(world, region, deployment)?;
     if deployment.rollback.of.is_some() {
         return Ok(());
     }
@@ -339,19 +339,19 @@ fn enter(
     match name {
         "Install" => install(world, region, deployment),
         "AllowTestTraffic" => {
-            assume(world, deployment)?;
+            assume(world, region, deployment)?;
             let (_, green) = sides(deployment)?;
             let test = deployment.settings.test.clone().unwrap_or_default();
             forward(world, region, &test, &[(green.target_group_arn, 100)])
         }
         "AllowTraffic" if deployment.rollback.of.is_some() => {
-            assume(world, deployment)?;
+            assume(world, region, deployment)?;
             restore(world, region, deployment)?;
             deployment.shifted = 0;
             Ok(())
         }
         "AllowTraffic" => {
-            assume(world, deployment)?;
+            assume(world, region, deployment)?;
             let routing = codedeploy::routing(world, region, &deployment.config);
             deployment.shifts = shifts(routing.unwrap_or(Routing::AllAtOnce), world.now);
             shift(world, region, deployment)
@@ -404,7 +404,7 @@ fn install(
     region: &str,
     deployment: &mut Deployment,
 ) -> Result<(), ErrorInformation> {
-    assume(world, deployment)?;
+    assume(world, region, deployment)?;
     let spec = app_spec(world, deployment)?;
     let blue = primary(world, region, deployment)?;
     let settings = deployment.settings.clone();
@@ -605,7 +605,7 @@ fn after_events(
         go(deployment, Phase::Succeeded, now);
         return Ok(finished(world, region, deployment));
     }
-    assume(world, deployment)?;
+    assume(world, region, deployment)?;
     let settings = deployment.settings.clone();
     let (_, green) = sides(deployment)?;
     ecs::set_primary(
@@ -811,9 +811,14 @@ fn restore(
 // What both ways share.
 
 /// Everything is done with the group's role.
-fn assume(world: &World, deployment: &Deployment) -> Result<(), ErrorInformation> {
+fn assume(world: &World, region: &str, deployment: &Deployment) -> Result<(), ErrorInformation> {
     let role = &deployment.settings.role;
-    iam::can_assume(world, role, "codedeploy.amazonaws.com").map_err(|reason| {
+    let group = format!(
+        "deploymentgroup:{}/{}",
+        deployment.application, deployment.group
+    );
+    let source = world.arn("codedeploy", region, &group);
+    iam::can_assume(world, role, "codedeploy.amazonaws.com", &source).map_err(|reason| {
         let message = format!("CodeDeploy can't assume the service role {role}: {reason}");
         error("IAM_ROLE_PERMISSIONS", message)
     })

@@ -580,7 +580,9 @@ impl Look<'_> {
             .as_ref()
             .ok_or_else(|| "TaskDefinition not found.".to_owned());
         let started = ready.and_then(|definition| {
-            ecs::roles_ready(self.world, definition)?;
+            let task = format!("task/{}/*", self.service.cluster);
+            let source = self.world.arn("ecs", self.region, &task);
+            ecs::roles_ready(self.world, definition, &source)?;
             self.find_room(definition, count)?;
             (0..count)
                 .map(|number| self.one(&set, definition, number))

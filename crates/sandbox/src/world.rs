@@ -9,6 +9,7 @@ use sha2::{Digest, Sha256};
 
 use crate::Error;
 use crate::clock::{EPOCH, Millis};
+use crate::iam::CallerPolicy;
 use crate::services::{
     cloudwatch, codebuild, codecommit, codedeploy, codepipeline, ec2, ecr, ecs, elbv2, events, iam,
     kms, logs, quotas, s3, tagging,
@@ -34,6 +35,9 @@ pub struct World {
     pub s3: s3::State,
     /// Everything else, by region.
     pub regions: BTreeMap<String, Region>,
+    /// What the sandbox's user may do; not kept between runs.
+    #[serde(skip)]
+    pub caller: Option<CallerPolicy>,
     /// The local port of each listener, by ARN; kept so that a URL survives a restart.
     pub ports: BTreeMap<String, u16>,
 }
@@ -100,6 +104,7 @@ impl Default for World {
             iam: iam::State::default(),
             s3: s3::State::default(),
             regions: BTreeMap::new(),
+            caller: None,
             ports: BTreeMap::new(),
         }
     }

@@ -11,7 +11,7 @@ use crate::clock::{self, Millis};
 use crate::runtime::Content;
 use crate::wire::page::page;
 use crate::wire::{Call, Fault, Input as _, Reply};
-use crate::world::{Tags, World};
+use crate::world::{Region, Tags, World};
 
 /// The operations that the sandbox has.
 pub const OPERATIONS: &[&str] = &[
@@ -141,6 +141,11 @@ pub(crate) struct BuildRequest {
 
 /// `ListProjects`, `ListBuilds` and `ListBuildsForProject` give at most this many.
 const PAGE: usize = 100;
+
+/// The tags of a project.
+pub(crate) fn tags(region: &Region, name: &str) -> Option<Tags> {
+    Some(region.codebuild.projects.get(name)?.tags())
+}
 
 pub(crate) fn call(world: &mut World, call: &Call) -> Result<Reply, Fault> {
     match call.operation.as_str() {
@@ -627,7 +632,9 @@ fn settings(
         .get("serviceRole")
         .and_then(Value::as_str)
         .unwrap_or_default();
-    if iam::can_assume(world, role, "codebuild.amazonaws.com").is_err() {
+    let name = have.get("name").and_then(Value::as_str).unwrap_or_default();
+    let source = world.arn("codebuild", &call.region, &format!("project/{name}"));
+    if iam::can_assume(world, role, "codebuild.amazonaws.com", &source).is_err() {
         return Err(invalid(format!(
             "CodeBuild is not authorized to perform: sts:AssumeRole on {role}"
         )));

@@ -10,7 +10,7 @@ use super::events;
 use crate::clock::{self, Millis};
 use crate::wire::page::page;
 use crate::wire::{Call, Fault, Input as _, Reply};
-use crate::world::{Tags, World};
+use crate::world::{Region, Tags, World};
 
 /// The operations that the sandbox has.
 pub const OPERATIONS: &[&str] = &[
@@ -156,6 +156,11 @@ pub(crate) fn pushed(
         .iter()
         .find(|head| head.id == commit)
         .cloned()
+}
+
+/// The tags of a repository.
+pub(crate) fn tags(region: &Region, name: &str) -> Option<Tags> {
+    Some(region.codecommit.repositories.get(name)?.tags.clone())
 }
 
 /// Whether there is such a repository.

@@ -13,7 +13,7 @@ use crate::clock::{self, Millis};
 use crate::pipeline::{self, Trigger};
 use crate::wire::page::page;
 use crate::wire::{Call, Fault, Input as _, Reply};
-use crate::world::{Tags, World};
+use crate::world::{Region, Tags, World};
 
 /// The operations that the sandbox has.
 pub const OPERATIONS: &[&str] = &[
@@ -188,6 +188,11 @@ impl Pipeline {
     pub(crate) fn version(&self) -> usize {
         self.versions.len()
     }
+}
+
+/// The tags of a pipeline.
+pub(crate) fn tags(region: &Region, name: &str) -> Option<Tags> {
+    Some(region.codepipeline.pipelines.get(name)?.tags.clone())
 }
 
 pub(crate) fn call(world: &mut World, call: &Call) -> Result<Reply, Fault> {

@@ -9,8 +9,9 @@ use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
 use crate::clock::{self, Millis};
+use crate::iam::pattern;
 use crate::runtime::Image;
-use crate::services::{events, kms, policy};
+use crate::services::{events, kms};
 use crate::wire::page::{Page, page};
 use crate::wire::{Call, Fault, Input as _, Reply};
 use crate::world::{Tags, World};
@@ -104,7 +105,7 @@ impl Mutability {
         let excluded = self
             .exclusions
             .iter()
-            .any(|pattern| policy::matches(pattern, tag));
+            .any(|excluded| pattern::matches(excluded, tag));
         match self.setting.as_str() {
             "IMMUTABLE" => false,
             "IMMUTABLE_WITH_EXCLUSION" => excluded,

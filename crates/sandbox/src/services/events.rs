@@ -171,7 +171,7 @@ fn invoke(
                 .text("RoleArn")
                 .or(rule.role.as_deref())
                 .ok_or("the target has no role")?;
-            iam::can_assume(world, role, SERVICE)?;
+            iam::can_assume(world, role, SERVICE, &rule.arn)?;
             let trigger = Trigger {
                 kind: "CloudWatchEvent".to_owned(),
                 detail: rule.arn.clone(),

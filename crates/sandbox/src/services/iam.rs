@@ -1,4 +1,5 @@
-//! IAM: roles with their policies, and managed policies. Global; must not authorise calls, but knows which service can assume which role by now.
+//! IAM: roles with their policies, and managed policies. Global; knows which service can assume which role by now. Must not
+//! decide about calls: that is `crate::iam`.
 
 mod managed;
 
@@ -10,7 +11,8 @@ use serde_json::{Map, Value, json};
 
 pub use self::managed::ManagedPolicy;
 use crate::clock::{self, Millis};
-use crate::services::policy::{self, Statement, Use};
+use crate::iam::document::{self, Use};
+use crate::iam::evaluate::{Context, Policies, Principal, Request, ResourcePolicy, evaluate};
 use crate::wire::page::page;
 use crate::wire::{Call, Fault, Input as _, Reply};
 use crate::world::{Tags, World};
@@ -138,6 +140,9 @@ pub struct Session {
     pub id: String,
     /// `arn:aws:sts::…:assumed-role/…`.
     pub arn: String,
+    /// The role's ARN.
+    #[serde(default)]
+    pub role: String,
     /// When they end.
     pub expires: Millis,
 }
@@ -192,49 +197,58 @@ pub(crate) fn call(world: &mut World, call: &Call) -> Result<Reply, Fault> {
     }
 }
 
-/// Whether a service (such as `codebuild.amazonaws.com`) can assume the role by now: it exists, its trust policy names the
-/// service, and it has had its time to spread. The error says why not, in words.
-///
-/// Of the conditions, `aws:SourceAccount` is evaluated; `aws:SourceArn` isn't, because the caller isn't told.
-pub(crate) fn can_assume(world: &World, role_arn: &str, service: &str) -> Result<(), String> {
-    let statements = trust_in_force(world, role_arn)?;
-    let allows = |statement: &Statement| {
-        statement.allow
-            && statement.covers("sts:AssumeRole")
-            && statement.names_service(service)
-            && account_condition_holds(world, statement)
+/// Whether a service (such as `codebuild.amazonaws.com`) can assume the role by now: it exists, its trust policy lets the
+/// service in that acts for `source` (an ARN), and it has had its time to spread. The error says why not, in words.
+pub(crate) fn can_assume(
+    world: &World,
+    role_arn: &str,
+    service: &str,
+    source: &str,
+) -> Result<(), String> {
+    let context = Context::from([
+        ("aws:SourceAccount", world.account.as_str()),
+        ("aws:SourceArn", source),
+    ]);
+    let principal = Principal::Service(service.to_owned());
+    let trust = trust_in_force(world, role_arn)?;
+    let policies = Policies {
+        resource: ResourcePolicy::Decides(trust.iter().collect()),
+        ..Policies::default()
     };
-    let denies = |statement: &Statement| {
-        !statement.allow && statement.covers("sts:AssumeRole") && statement.names_service(service)
+    let request = Request {
+        principal: &principal,
+        account: &world.account,
+        action: "sts:AssumeRole",
+        resource: role_arn,
+        context: &context,
     };
-    match statements.iter().any(allows) && !statements.iter().any(denies) {
-        true => Ok(()),
-        false => Err(format!(
-            "the trust policy of {role_arn} does not let {service} assume it"
-        )),
-    }
+    evaluate(&request, &policies).map_err(|_| {
+        format!("the trust policy of {role_arn} does not let {service} assume it for {source}")
+    })
 }
 
-/// The role's id, if `caller` (an ARN of this account) can assume it by now.
-pub(crate) fn assume_as(world: &World, role_arn: &str, caller: &str) -> Result<String, String> {
-    let statements = trust_in_force(world, role_arn)?;
-    let root = format!(":iam::{}:root", world.account);
-    let names = |name: &String| {
-        name == "*" || name == caller || *name == world.account || name.ends_with(&root)
-    };
-    let allows = |statement: &Statement| {
-        let listed = statement
-            .principals
-            .get("AWS")
-            .is_some_and(|listed| listed.iter().any(names));
-        statement.allow && statement.covers("sts:AssumeRole") && listed
-    };
-    match role_by_arn(world, role_arn) {
-        Some(role) if statements.iter().any(allows) => Ok(role.id.clone()),
-        _ => Err(format!(
-            "the trust policy of {role_arn} does not let {caller} assume it"
-        )),
-    }
+/// The trust policy that is in force by now; the error says why there is none.
+pub(crate) fn trust_in_force(
+    world: &World,
+    role_arn: &str,
+) -> Result<Vec<document::Statement>, String> {
+    let role =
+        role_by_arn(world, role_arn).ok_or_else(|| format!("there is no role {role_arn}"))?;
+    let text = role
+        .trust_at(world.now)
+        .ok_or_else(|| format!("the role {role_arn} is too new to be assumed yet"))?;
+    document::check(text, Use::Trust)
+}
+
+/// The role of a name.
+pub(crate) fn role_named<'a>(world: &'a World, name: &str) -> Option<&'a Role> {
+    world.iam.roles.get(name)
+}
+
+/// The name of a service's linked role.
+pub(crate) fn linked_role_name(service: &str) -> Option<&'static str> {
+    let found = LINKED.iter().find(|(principal, _)| *principal == service);
+    found.map(|(_, name)| *name)
 }
 
 /// The role of an ARN.
@@ -246,29 +260,6 @@ pub(crate) fn role_by_arn<'a>(world: &'a World, arn: &str) -> Option<&'a Role> {
 /// Whether a role is there and has been for long enough to be named in a policy.
 pub(crate) fn has_spread(world: &World, arn: &str) -> bool {
     role_by_arn(world, arn).is_some_and(|role| world.now >= role.created + SPREAD)
-}
-
-fn trust_in_force(world: &World, role_arn: &str) -> Result<Vec<Statement>, String> {
-    let role =
-        role_by_arn(world, role_arn).ok_or_else(|| format!("there is no role {role_arn}"))?;
-    let text = role
-        .trust_at(world.now)
-        .ok_or_else(|| format!("the role {role_arn} is too new to be assumed yet"))?;
-    policy::check(text, Use::Trust)
-}
-
-fn account_condition_holds(world: &World, statement: &Statement) -> bool {
-    let wanted = ["StringEquals", "StringLike"]
-        .into_iter()
-        .filter_map(|operator| statement.conditions.get(operator));
-    let accounts = wanted
-        .flatten()
-        .filter(|(key, _)| key.eq_ignore_ascii_case("aws:SourceAccount"));
-    accounts.into_iter().all(|(_, values)| {
-        values
-            .iter()
-            .any(|value| policy::matches(value, &world.account))
-    })
 }
 
 fn create_role(world: &mut World, call: &Call) -> Result<Reply, Fault> {
@@ -328,12 +319,12 @@ fn create_service_linked_role(world: &mut World, call: &Call) -> Result<Reply, F
             "Custom suffix is not allowed for ".to_owned() + &service,
         ));
     }
-    let Some((_, name)) = LINKED.iter().find(|(principal, _)| *principal == service) else {
+    let Some(name) = linked_role_name(&service) else {
         return Err(invalid(format!(
             "the sandbox knows no service-linked role of {service}"
         )));
     };
-    if world.iam.roles.contains_key(*name) {
+    if world.iam.roles.contains_key(name) {
         let message = format!(
             "Service role name {name} has been taken in this account, please try a different suffix."
         );
@@ -344,7 +335,7 @@ fn create_service_linked_role(world: &mut World, call: &Call) -> Result<Reply, F
         {"Effect": "Allow", "Principal": {"Service": service}, "Action": "sts:AssumeRole"}
     ]});
     let role = Role {
-        name: (*name).to_owned(),
+        name: name.to_owned(),
         id: format!("AROA{}", world.hex(17).to_uppercase()),
         arn: world.arn("iam", &call.region, &format!("role{path}{name}")),
         path,
@@ -462,7 +453,7 @@ fn list_role_tags(world: &mut World, call: &Call) -> Result<Reply, Fault> {
 fn put_role_policy(world: &mut World, call: &Call) -> Result<Reply, Fault> {
     let name = policy_name(call)?.to_owned();
     let text = required(call, "PolicyDocument")?.to_owned();
-    policy::check(&text, Use::Identity).map_err(malformed)?;
+    document::check(&text, Use::Identity).map_err(malformed)?;
     let role = own_role(world, call)?;
     let others = role
         .inline
@@ -846,8 +837,8 @@ fn check_trust(world: &World, text: &str) -> Result<(), Fault> {
             "Cannot exceed quota for ACLSizePerRole: {TRUST_LIMIT}"
         )));
     }
-    let statements = policy::check(text, Use::Trust).map_err(malformed)?;
-    match policy::unknown_principal(world, &statements) {
+    let statements = document::check(text, Use::Trust).map_err(malformed)?;
+    match document::unknown_principal(world, &statements) {
         Some(arn) => Err(malformed(format!(
             "Invalid principal in policy: \"AWS\":\"{arn}\""
         ))),
@@ -912,6 +903,7 @@ mod tests {
     use crate::testing::{self, pass, sandbox};
 
     const ARN: &str = "arn:aws:iam::111122223333:role/web";
+    const SOURCE: &str = "arn:aws:codebuild:eu-central-1:111122223333:project/web";
 
     fn trust(service: &str) -> String {
         let statement = json!({"Effect": "Allow", "Principal": {"Service": service}, "Action": "sts:AssumeRole"});
@@ -971,7 +963,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_role_can_be_assumed_only_when_it_has_spread() {
         let sandbox = with_role("web").await;
-        let can = |service: &str| can_assume(&sandbox.world(), ARN, service).is_ok();
+        let can = |service: &str| can_assume(&sandbox.world(), ARN, service, SOURCE).is_ok();
         assert!(!can("codebuild.amazonaws.com"));
         pass(9).await;
         assert!(can("codebuild.amazonaws.com"));
@@ -1005,7 +997,7 @@ mod tests {
             pass(9).await;
             let arn = format!("arn:aws:iam::111122223333:role/{name}");
             assert_eq!(
-                can_assume(&sandbox.world(), &arn, "events.amazonaws.com").is_ok(),
+                can_assume(&sandbox.world(), &arn, "events.amazonaws.com", SOURCE).is_ok(),
                 want,
                 "{name}"
             );

@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use crate::clock::{self, Millis};
-use crate::services::policy::{self, Statement, Use};
+use crate::iam::document::{self, Statement, Use};
+use crate::iam::evaluate::{Context, Policies, Principal, Request, ResourcePolicy, evaluate};
 use crate::wire::page::page;
 use crate::wire::{Call, Fault, Input as _, Reply};
 use crate::world::{Tags, World};
@@ -148,21 +149,42 @@ pub(crate) fn arn(world: &World, region: &str, key: &str) -> Option<String> {
     find(&world.regions.get(region)?.kms, key, region).map(|key| key.arn.clone())
 }
 
-/// Whether a key's policy lets a service principal (such as `logs.eu-central-1.amazonaws.com`) encrypt with it.
-pub(crate) fn lets(world: &World, region: &str, key: &str, service: &str) -> bool {
-    let key = world
-        .regions
-        .get(region)
-        .and_then(|at| find(&at.kms, key, region));
-    let statements = key
-        .and_then(|key| policy::check(&key.policy, Use::Resource).ok())
-        .unwrap_or_default();
-    let allows = |statement: &Statement| {
-        statement.allow
-            && statement.names_service(service)
-            && statement.covers("kms:GenerateDataKey")
+/// Whether a key's policy lets a service principal (such as `logs.eu-central-1.amazonaws.com`) encrypt with it, for what the
+/// context says.
+pub(crate) fn lets(
+    world: &World,
+    region: &str,
+    key: &str,
+    service: &str,
+    context: &Context,
+) -> bool {
+    let at = world.regions.get(region);
+    let Some(key) = at.and_then(|at| find(&at.kms, key, region)) else {
+        return false;
     };
-    statements.iter().any(allows)
+    let statements = document::check(&key.policy, Use::Resource).unwrap_or_default();
+    let policies = Policies {
+        resource: ResourcePolicy::Decides(statements.iter().collect()),
+        ..Policies::default()
+    };
+    let request = Request {
+        principal: &Principal::Service(service.to_owned()),
+        account: &world.account,
+        action: "kms:GenerateDataKey",
+        resource: &key.arn,
+        context,
+    };
+    evaluate(&request, &policies).is_ok()
+}
+
+/// The names of a key's aliases, with `alias/`.
+pub(crate) fn aliases_of(world: &World, region: &str, id: &str) -> Vec<String> {
+    let aliases = world.regions.get(region).map(|at| &at.kms.aliases);
+    let of_key = aliases
+        .into_iter()
+        .flatten()
+        .filter(|(_, alias)| alias.target == id);
+    of_key.map(|(name, _)| name.clone()).collect()
 }
 
 /// Takes away the keys whose waiting time is over, with their aliases.
@@ -523,8 +545,8 @@ fn check_policy(world: &World, call: &Call, text: &str) -> Result<(), Fault> {
             "The key policy is larger than 32768 bytes.",
         ));
     }
-    let statements = policy::check(text, Use::Resource).map_err(malformed)?;
-    if policy::unknown_principal(world, &statements).is_some() {
+    let statements = document::check(text, Use::Resource).map_err(malformed)?;
+    if document::unknown_principal(world, &statements).is_some() {
         return Err(malformed(
             "Policy contains a statement with one or more invalid principals.".to_owned(),
         ));
@@ -535,10 +557,7 @@ fn check_policy(world: &World, call: &Call, text: &str) -> Result<(), Fault> {
         name == "*" || *name == world.account || *name == caller || name.ends_with(&root)
     };
     let keeps_control = |statement: &Statement| {
-        let listed = statement
-            .principals
-            .get("AWS")
-            .is_some_and(|names| names.iter().any(ours));
+        let listed = statement.named("AWS").iter().any(ours);
         statement.allow && listed && statement.covers("kms:PutKeyPolicy")
     };
     if call.input.flag("BypassPolicyLockoutSafetyCheck") != Some(true)
@@ -881,19 +900,32 @@ mod tests {
     async fn a_policy_lets_services_in() {
         let (sandbox, id) = with_key().await;
         let logs = "logs.eu-central-1.amazonaws.com";
-        assert!(!lets(&sandbox.world(), "eu-central-1", &id, logs));
+        assert!(!lets(
+            &sandbox.world(),
+            "eu-central-1",
+            &id,
+            logs,
+            &Context::default()
+        ));
         let statements = json!([
             {"Effect": "Allow", "Principal": {"AWS": "arn:aws:iam::111122223333:root"}, "Action": "kms:*", "Resource": "*"},
             {"Effect": "Allow", "Principal": {"Service": logs}, "Action": ["kms:GenerateDataKey*"], "Resource": "*"},
         ]);
         let input = json!({"KeyId": id, "Policy": json!({"Statement": statements}).to_string()});
         kms(&sandbox, "PutKeyPolicy", input).await.unwrap();
-        assert!(lets(&sandbox.world(), "eu-central-1", &id, logs));
+        assert!(lets(
+            &sandbox.world(),
+            "eu-central-1",
+            &id,
+            logs,
+            &Context::default()
+        ));
         assert!(!lets(
             &sandbox.world(),
             "eu-central-1",
             &id,
-            "logs.us-east-1.amazonaws.com"
+            "logs.us-east-1.amazonaws.com",
+            &Context::default(),
         ));
     }
 

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::clock::Millis;
+use crate::iam::evaluate::Context;
 use crate::services::kms;
 use crate::wire::page::{Page, page};
 use crate::wire::{Call, Fault, Input as _, Reply};
@@ -311,12 +312,16 @@ fn disassociate_kms_key(world: &mut World, call: &Call) -> Result<Reply, Fault> 
 /// The key's ARN, if CloudWatch Logs may encrypt with it.
 fn checked_key(world: &World, call: &Call, group: &str, key: &str) -> Result<String, Fault> {
     let service = format!("logs.{}.{}", call.region, domain(&call.region));
+    let arn = world.arn("logs", &call.region, &format!("log-group:{group}"));
+    let context = Context::from([
+        ("kms:EncryptionContext:aws:logs:arn", arn.as_str()),
+        ("kms:EncryptionContextKeys", "aws:logs:arn"),
+    ]);
     let usable = kms::usable(world, &call.region, key).is_ok()
-        && kms::lets(world, &call.region, key, &service);
+        && kms::lets(world, &call.region, key, &service, &context);
     match kms::arn(world, &call.region, key).filter(|_| usable) {
         Some(arn) => Ok(arn),
         None => {
-            let arn = world.arn("logs", &call.region, &format!("log-group:{group}"));
             let message = format!(
                 "The specified KMS key does not exist or is not allowed to be used with Arn '{arn}'"
             );

@@ -14,7 +14,7 @@ pub mod events;
 pub mod iam;
 pub mod kms;
 pub mod logs;
-pub(crate) mod policy;
+
 mod query;
 pub mod quotas;
 pub mod s3;

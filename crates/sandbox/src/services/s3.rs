@@ -275,6 +275,40 @@ pub(crate) fn get_version(
     (!version.is_marker()).then(|| version.bytes().to_vec())
 }
 
+/// The key that encrypts an object or a version of it, by ARN, and whether through a bucket key.
+pub(crate) fn encryption_of(
+    world: &World,
+    bucket: &str,
+    key: &str,
+    version: Option<&str>,
+) -> Option<(String, bool)> {
+    let bucket = world.s3.buckets.get(bucket)?;
+    let version = match version {
+        Some(id) => bucket.version(key, id)?,
+        None => bucket.current(key)?,
+    };
+    let encryption = &version.encryption;
+    Some((encryption.key.clone()?, encryption.bucket_key))
+}
+
+/// The key that would encrypt what is written with the headers, likewise.
+pub(crate) fn key_for(
+    world: &World,
+    bucket: &str,
+    headers: &BTreeMap<String, String>,
+) -> Option<(String, bool)> {
+    let encryption = encryption(world, bucket, headers).ok()?;
+    Some((encryption.key?, encryption.bucket_key))
+}
+
+/// The region of a bucket; empty where there is none.
+pub(crate) fn region_of(world: &World, bucket: &str) -> String {
+    let found = world.s3.buckets.get(bucket);
+    found
+        .map(|bucket| bucket.region.clone())
+        .unwrap_or_default()
+}
+
 /// Writes an object as a service would; answers its version id.
 pub(crate) fn put(
     world: &mut World,

@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use crate::clock;
+use crate::iam as access;
 use crate::services::iam::{self, Session};
 use crate::wire::{Call, Fault, Input as _, Reply};
 use crate::world::World;
@@ -60,13 +61,15 @@ fn assume_role(world: &mut World, call: &Call) -> Result<Reply, Fault> {
     let name = required("RoleSessionName")?.to_owned();
     let seconds = call.input.int("DurationSeconds").unwrap_or(SESSION_SECONDS);
     let caller = caller(world, call);
-    let id = iam::assume_as(world, &role, &caller).map_err(|_| {
+    let denied = || {
         let message = format!(
             "User: {caller} is not authorized to perform: sts:AssumeRole on resource: {role}"
         );
         Fault::new("AccessDenied", message).status(403)
-    })?;
-    let longest = iam::role_by_arn(world, &role).map_or(SESSION_SECONDS, |role| role.max_session);
+    };
+    access::may_assume(world, call, &role).map_err(|_| denied())?;
+    let found = iam::role_by_arn(world, &role).ok_or_else(denied)?;
+    let (id, longest) = (found.id.clone(), found.max_session);
     if !(900..=longest).contains(&seconds) {
         let message =
             "The requested DurationSeconds exceeds the MaxSessionDuration set for this role.";
@@ -83,6 +86,7 @@ fn assume_role(world: &mut World, call: &Call) -> Result<Reply, Fault> {
     let session = Session {
         id: format!("{id}:{name}"),
         arn: arn.clone(),
+        role: role.clone(),
         expires,
     };
     world.iam.sessions.insert(access_key.clone(), session);

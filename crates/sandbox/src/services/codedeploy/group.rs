@@ -383,6 +383,12 @@ fn config_of(world: &World, region: &str, input: &Value) -> Result<Option<String
     }
 }
 
+/// The ARN of a group, by application and name.
+fn arn(world: &World, region: &str, (application, name): (&str, &str)) -> String {
+    let group = format!("deploymentgroup:{application}/{name}");
+    world.arn("codedeploy", region, &group)
+}
+
 /// The settings of an input, checked against the account.
 fn checked(
     world: &mut World,
@@ -417,7 +423,8 @@ fn checked(
     let rollback = AutoRollback::of(&block("autoRollbackConfiguration"))?;
     let alarms = Alarms::of(&block("alarmConfiguration"))?;
     let role = input.text("serviceRoleArn").unwrap_or_default().to_owned();
-    if iam::can_assume(world, &role, "codedeploy.amazonaws.com").is_err() {
+    let source = arn(world, region, own);
+    if iam::can_assume(world, &role, "codedeploy.amazonaws.com", &source).is_err() {
         let message = format!(
             "AWS CodeDeploy does not have the permissions required to assume the role {role}."
         );

@@ -190,7 +190,9 @@ pub(crate) fn check(world: &World, call: &Call, declared: &Value) -> Result<Valu
             check_action(call, action, &value)?;
         }
     }
-    if iam::can_assume(world, &declaration.role_arn, "codepipeline.amazonaws.com").is_err() {
+    let (role, service) = (&declaration.role_arn, "codepipeline.amazonaws.com");
+    let source = world.arn("codepipeline", &call.region, &declaration.name);
+    if iam::can_assume(world, role, service, &source).is_err() {
         return Err(structure(format!(
             "CodePipeline is not authorized to perform AssumeRole on role {}",
             declaration.role_arn

@@ -322,6 +322,30 @@ pub(super) fn replace_association(world: &mut World, call: &Call) -> Answer {
     ))
 }
 
+impl State {
+    /// The VPC that a subnet, a security group or a route table is in.
+    pub(crate) fn around(&self, id: &str) -> Option<&str> {
+        let subnet = || self.subnets.get(id).map(|found| &found.vpc);
+        let group = || self.groups.get(id).map(|found| &found.vpc);
+        let table = || self.tables.get(id).map(|found| &found.vpc);
+        subnet().or_else(group).or_else(table).map(String::as_str)
+    }
+
+    /// The ids of the route table and the subnet that an association joins; empty where there is no such association.
+    pub(crate) fn associated(&self, id: &str) -> Vec<String> {
+        let all = self.tables.iter().flat_map(|(table, facts)| {
+            let joined = move |association| (table, association);
+            facts.associations.iter().map(joined)
+        });
+        let found = all.filter(|(_, association)| association.id == id);
+        found
+            .flat_map(|(table, association)| [Some(table), association.subnet.as_ref()])
+            .flatten()
+            .cloned()
+            .collect()
+    }
+}
+
 /// An association by id, and the VPC it is in.
 fn association(state: &State, id: &str) -> Result<(String, Association), Fault> {
     let mut all = state

@@ -1215,7 +1215,12 @@ fn attributes(members: &Map<String, Value>) -> Vec<Value> {
 }
 
 /// Whether ECS can start a task of the definition with its roles by now; the error is what a service event says.
-pub(crate) fn roles_ready(world: &World, definition: &TaskDefinition) -> Result<(), String> {
+/// `source` is the ARN that the task will have.
+pub(crate) fn roles_ready(
+    world: &World,
+    definition: &TaskDefinition,
+    source: &str,
+) -> Result<(), String> {
     for member in ["executionRoleArn", "taskRoleArn"] {
         let Some(role) = definition
             .content
@@ -1224,7 +1229,7 @@ pub(crate) fn roles_ready(world: &World, definition: &TaskDefinition) -> Result<
         else {
             continue;
         };
-        if iam::can_assume(world, role, "ecs-tasks.amazonaws.com").is_err() {
+        if iam::can_assume(world, role, "ecs-tasks.amazonaws.com", source).is_err() {
             return Err(format!(
                 "ECS was unable to assume the role '{role}' that was provided for this task. Please verify that the role being passed has the proper trust relationship and permissions and that your IAM user has permissions to pass this role."
             ));

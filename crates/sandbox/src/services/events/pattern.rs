@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
-use crate::services::policy;
+use crate::iam::pattern;
 
 /// A checked event pattern.
 #[derive(Debug, Clone, PartialEq)]
@@ -147,7 +147,7 @@ impl Test {
             Self::Suffix(want, exact) => {
                 text.is_some_and(|text| fold(text, *exact).ends_with(&fold(want, *exact)))
             }
-            Self::Wildcard(want) => text.is_some_and(|text| policy::matches(want, text)),
+            Self::Wildcard(want) => text.is_some_and(|text| pattern::matches(want, text)),
             Self::Exists(want) => *want,
             Self::Numeric(bounds) => value
                 .as_f64()

@@ -10,7 +10,7 @@ use super::{
     new_tags, policy_name, required, tag_list, visible,
 };
 use crate::clock::{self, Millis};
-use crate::services::policy::{self, Use};
+use crate::iam::document::{self, Use};
 use crate::wire::{Call, Fault, Input as _, Reply};
 use crate::world::{Tags, World};
 
@@ -53,7 +53,7 @@ pub(super) fn create(world: &mut World, call: &Call) -> Result<Reply, Fault> {
         return Err(Fault::new("ValidationError", message));
     }
     let document = required(call, "PolicyDocument")?.to_owned();
-    policy::check(&document, Use::Identity).map_err(malformed)?;
+    document::check(&document, Use::Identity).map_err(malformed)?;
     if visible(&document) > DOCUMENT_LIMIT {
         return Err(limit(format!(
             "Cannot exceed quota for PolicySize: {DOCUMENT_LIMIT}"

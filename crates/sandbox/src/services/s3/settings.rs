@@ -10,7 +10,7 @@ use super::{
     Bucket, Encryption, OWNER, Versioning, body, bucket, bucket_mut, invalid, malformed,
     no_content, owned,
 };
-use crate::services::policy::{self, Statement, Use};
+use crate::iam::document::{self, Names, Statement, Use};
 use crate::wire::{Call, Fault, Input as _, Reply, xml};
 use crate::world::{Tags, World};
 
@@ -386,17 +386,18 @@ fn put_policy(world: &mut World, call: &Call) -> Result<Reply, Fault> {
     if text.len() > POLICY_LIMIT {
         return Err(malformed("Policy is larger than 20480 bytes".to_owned()));
     }
-    let statements = policy::check(&text, Use::Resource).map_err(malformed)?;
+    let statements = document::check(&text, Use::Resource).map_err(malformed)?;
     let arn = world.arn("s3", &bucket.region, &bucket.name);
     let ours = |resource: &String| *resource == arn || resource.starts_with(&format!("{arn}/"));
     if !statements
         .iter()
-        .flat_map(|statement| &statement.resources)
+        .filter_map(|statement| statement.resources.as_ref())
+        .flat_map(Names::patterns)
         .all(ours)
     {
         return Err(malformed("Policy has invalid resource".to_owned()));
     }
-    if policy::unknown_principal(world, &statements).is_some() {
+    if document::unknown_principal(world, &statements).is_some() {
         return Err(malformed("Invalid principal in policy".to_owned()));
     }
     let blocked = bucket
@@ -421,7 +422,7 @@ fn get_policy_status(world: &World, call: &Call) -> Result<Reply, Fault> {
         .policy
         .as_deref()
         .ok_or_else(no_policy)?;
-    let statements = policy::check(text, Use::Resource).unwrap_or_default();
+    let statements = document::check(text, Use::Resource).unwrap_or_default();
     let public = if is_public(&statements) {
         "TRUE"
     } else {
@@ -432,12 +433,7 @@ fn get_policy_status(world: &World, call: &Call) -> Result<Reply, Fault> {
 
 /// Whether everybody is allowed something without a condition.
 fn is_public(statements: &[Statement]) -> bool {
-    let everybody = |statement: &Statement| {
-        statement
-            .principals
-            .get("AWS")
-            .is_some_and(|names| names.iter().any(|name| name == "*"))
-    };
+    let everybody = |statement: &Statement| statement.named("AWS").iter().any(|name| name == "*");
     statements
         .iter()
         .any(|statement| statement.allow && statement.conditions.is_empty() && everybody(statement))

@@ -1,20 +1,21 @@
-//! Policy documents: read, checked and matched, for the services that store them. Must not know any service's state
-//! but IAM's roles, which principals name.
+//! Policy documents: read and checked. Must not know any service's state but IAM's roles, which principals name.
 //!
-//! The sandbox does not authorise calls: identity policies are checked for form and kept. What it does evaluate is who
-//! may assume a role, and whether a key lets a service use it, because both go wrong in practice.
+//! What can't be evaluated is refused when a document is put: an operator or a condition key that
+//! [`crate::iam::condition`] doesn't know would make every decision about it a guess.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
+use super::condition::{self, Condition};
+use super::pattern::matches;
 use crate::services::iam;
 use crate::world::World;
 
 /// What a document is attached to; it decides which members a statement must and must not have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Use {
-    /// An identity: resources, no principal.
+pub enum Use {
+    /// An identity, or a boundary of one: resources, no principal.
     Identity,
     /// A role's trust: principal, no resource, STS actions only.
     Trust,
@@ -23,41 +24,75 @@ pub(crate) enum Use {
 }
 
 /// One statement of a checked document.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Statement {
+#[derive(Debug, Clone, PartialEq)]
+pub struct Statement {
+    /// Its name, if it has one.
+    pub sid: Option<String>,
     /// `Allow`, not `Deny`.
-    pub(crate) allow: bool,
+    pub allow: bool,
+    /// Whom it is about; `None` in an identity's policy.
+    pub principals: Option<Principals>,
+    /// `Action` or `NotAction`.
+    pub actions: Names,
+    /// `Resource` or `NotResource`; `None` in a trust policy.
+    pub resources: Option<Names>,
+    /// All of them must hold.
+    pub conditions: Vec<Condition>,
+    /// Whether `${…}` stands for a value of the request: not in documents of the first version.
+    pub variables: bool,
+}
+
+/// A list of patterns, or everything but a list of patterns.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Names {
+    /// What one of the patterns matches.
+    Only(Vec<String>),
+    /// What none of the patterns matches.
+    AllBut(Vec<String>),
+}
+
+/// `Principal` or `NotPrincipal`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Principals {
+    /// `NotPrincipal`.
+    pub negated: bool,
     /// By type (`AWS`, `Service`, `Federated`, `CanonicalUser`); `"*"` is `AWS: *`.
-    pub(crate) principals: BTreeMap<String, Vec<String>>,
-    /// `Action`; empty where the statement has a `NotAction`.
-    pub(crate) actions: Vec<String>,
-    /// `Resource`; empty where the statement has none or a `NotResource`.
-    pub(crate) resources: Vec<String>,
-    /// Operator, then key, then values.
-    pub(crate) conditions: BTreeMap<String, BTreeMap<String, Vec<String>>>,
+    pub by_type: BTreeMap<String, Vec<String>>,
+}
+
+impl Names {
+    /// Whether something is covered, given how one pattern is held against it.
+    pub fn covers(&self, matches: impl Fn(&str) -> bool) -> bool {
+        match self {
+            Self::Only(patterns) => patterns.iter().any(|pattern| matches(pattern)),
+            Self::AllBut(patterns) => !patterns.iter().any(|pattern| matches(pattern)),
+        }
+    }
+
+    /// The patterns, whichever way they count.
+    pub fn patterns(&self) -> &[String] {
+        match self {
+            Self::Only(patterns) | Self::AllBut(patterns) => patterns,
+        }
+    }
 }
 
 impl Statement {
-    /// Whether one of the actions covers `action`; action names know no case.
-    pub(crate) fn covers(&self, action: &str) -> bool {
+    /// Whether the actions cover `action`; action names know no case.
+    pub fn covers(&self, action: &str) -> bool {
         let action = action.to_lowercase();
         self.actions
-            .iter()
-            .any(|pattern| matches(&pattern.to_lowercase(), &action))
+            .covers(|pattern| matches(&pattern.to_lowercase(), &action))
     }
 
-    /// Whether a service principal is among the principals.
-    pub(crate) fn names_service(&self, service: &str) -> bool {
-        let listed = |kind: &str| {
-            self.principals
-                .get(kind)
-                .map(Vec::as_slice)
-                .unwrap_or_default()
-        };
-        listed("Service")
-            .iter()
-            .any(|name| name == service || name == "*")
-            || listed("AWS").iter().any(|name| name == "*")
+    /// The principals of a type that the statement names; none where it has a `NotPrincipal`.
+    pub(crate) fn named(&self, kind: &str) -> &[String] {
+        let listed = self
+            .principals
+            .as_ref()
+            .filter(|principals| !principals.negated)
+            .and_then(|principals| principals.by_type.get(kind));
+        listed.map(Vec::as_slice).unwrap_or_default()
     }
 }
 
@@ -74,10 +109,15 @@ const STATEMENT_MEMBERS: [&str; 9] = [
 ];
 
 /// Reads and checks a document. The error is AWS's message for a malformed one.
-pub(crate) fn check(text: &str, purpose: Use) -> Result<Vec<Statement>, String> {
-    let syntax = || "Syntax errors in policy.".to_owned();
+pub fn check(text: &str, purpose: Use) -> Result<Vec<Statement>, String> {
     let document: Value =
         serde_json::from_str(text).map_err(|_| "This policy contains invalid Json".to_owned())?;
+    read_document(&document, purpose)
+}
+
+/// The same for a document that is JSON already.
+pub fn read_document(document: &Value, purpose: Use) -> Result<Vec<Statement>, String> {
+    let syntax = || "Syntax errors in policy.".to_owned();
     let document = document.as_object().ok_or_else(syntax)?;
     if document
         .keys()
@@ -85,12 +125,12 @@ pub(crate) fn check(text: &str, purpose: Use) -> Result<Vec<Statement>, String> 
     {
         return Err(syntax());
     }
-    if let Some(version) = document.get("Version") {
-        match version.as_str() {
-            Some("2012-10-17" | "2008-10-17") => {}
-            _ => return Err(syntax()),
-        }
-    }
+    // Without a version a document is of the first one.
+    let variables = match document.get("Version").map(Value::as_str) {
+        Some(Some("2012-10-17")) => true,
+        None | Some(Some("2008-10-17")) => false,
+        _ => return Err(syntax()),
+    };
     let statements = match document.get("Statement") {
         Some(Value::Array(items)) if !items.is_empty() => items.iter().collect(),
         Some(one @ Value::Object(_)) => vec![one],
@@ -107,7 +147,7 @@ pub(crate) fn check(text: &str, purpose: Use) -> Result<Vec<Statement>, String> 
     }
     statements
         .into_iter()
-        .map(|statement| read(statement, purpose))
+        .map(|statement| read(statement, purpose, variables))
         .collect()
 }
 
@@ -115,7 +155,7 @@ pub(crate) fn check(text: &str, purpose: Use) -> Result<Vec<Statement>, String> 
 pub(crate) fn unknown_principal(world: &World, statements: &[Statement]) -> Option<String> {
     let named = statements
         .iter()
-        .flat_map(|statement| statement.principals.get("AWS"))
+        .filter_map(|statement| statement.principals.as_ref()?.by_type.get("AWS"))
         .flatten();
     let role = format!(":iam::{}:role/", world.account);
     named
@@ -124,37 +164,7 @@ pub(crate) fn unknown_principal(world: &World, statements: &[Statement]) -> Opti
         .cloned()
 }
 
-/// Whether `text` matches a pattern with `*` (any run) and `?` (any one character).
-pub(crate) fn matches(pattern: &str, text: &str) -> bool {
-    let pattern: Vec<char> = pattern.chars().collect();
-    let text: Vec<char> = text.chars().collect();
-    let (mut p, mut t) = (0, 0);
-    let mut retry: Option<(usize, usize)> = None;
-    while t < text.len() {
-        match pattern.get(p) {
-            Some('*') => {
-                retry = Some((p, t));
-                p += 1;
-            }
-            Some(c) if *c == '?' || *c == text[t] => {
-                p += 1;
-                t += 1;
-            }
-            _ => match retry {
-                // The last `*` takes one character more.
-                Some((star, start)) => {
-                    retry = Some((star, start + 1));
-                    p = star + 1;
-                    t = start + 1;
-                }
-                None => return false,
-            },
-        }
-    }
-    pattern[p..].iter().all(|c| *c == '*')
-}
-
-fn read(value: &Value, purpose: Use) -> Result<Statement, String> {
+fn read(value: &Value, purpose: Use, variables: bool) -> Result<Statement, String> {
     let syntax = || "Syntax errors in policy.".to_owned();
     let object = value.as_object().ok_or_else(syntax)?;
     if object
@@ -174,11 +184,10 @@ fn read(value: &Value, purpose: Use) -> Result<Statement, String> {
             .map(|value| strings(value).ok_or_else(syntax))
             .transpose()
     };
-    let actions = match (list("Action")?, list("NotAction")?) {
-        (Some(actions), None) | (None, Some(actions)) if !actions.is_empty() => actions,
-        _ => return Err("Policy statement must contain actions.".to_owned()),
-    };
+    let actions = one_of(list("Action")?, list("NotAction")?)
+        .ok_or("Policy statement must contain actions.")?;
     if actions
+        .patterns()
         .iter()
         .any(|action| action != "*" && !action.contains(':'))
     {
@@ -187,9 +196,7 @@ fn read(value: &Value, purpose: Use) -> Result<Statement, String> {
         );
     }
     let has = |name: &str| object.contains_key(name);
-    let resources = list("Resource")?
-        .or(list("NotResource")?)
-        .unwrap_or_default();
+    let resources = one_of(list("Resource")?, list("NotResource")?);
     match purpose {
         Use::Identity => {
             if has("Principal") || has("NotPrincipal") {
@@ -201,6 +208,7 @@ fn read(value: &Value, purpose: Use) -> Result<Statement, String> {
                 return Err("Has prohibited field Resource".to_owned());
             }
             if actions
+                .patterns()
                 .iter()
                 .any(|action| !action.to_lowercase().starts_with("sts:"))
             {
@@ -209,34 +217,55 @@ fn read(value: &Value, purpose: Use) -> Result<Statement, String> {
         }
         Use::Resource => {}
     }
-    if purpose != Use::Identity && !has("Principal") && !has("NotPrincipal") {
+    let principals = match (has("Principal"), has("NotPrincipal")) {
+        (true, true) => return Err(syntax()),
+        (false, false) => None,
+        (_, negated) => {
+            let value = object.get("Principal").or(object.get("NotPrincipal"));
+            let by_type = principals(value).ok_or("Invalid principal in policy")?;
+            Some(Principals { negated, by_type })
+        }
+    };
+    if purpose != Use::Identity && principals.is_none() {
         return Err("Missing required field Principal".to_owned());
     }
-    if purpose != Use::Trust && resources.is_empty() {
+    if purpose != Use::Trust && resources.is_none() {
         return Err("Policy statement must contain resources.".to_owned());
     }
     if let Some(odd) = resources
         .iter()
+        .flat_map(Names::patterns)
         .find(|resource| *resource != "*" && !resource.starts_with("arn:"))
     {
         return Err(format!("Resource {odd} must be in ARN format or \"*\"."));
     }
+    let conditions = condition::read(object.get("Condition")).map_err(|problem| match problem {
+        condition::Problem::Syntax => syntax(),
+        condition::Problem::Unknown(message) => message,
+    })?;
+    let sid = object.get("Sid").and_then(Value::as_str);
     Ok(Statement {
+        sid: sid.map(ToOwned::to_owned),
         allow,
-        principals: principals(object.get("Principal"))
-            .ok_or_else(|| "Invalid principal in policy".to_owned())?,
-        actions: if has("Action") { actions } else { Vec::new() },
-        resources: if has("Resource") {
-            resources
-        } else {
-            Vec::new()
-        },
-        conditions: conditions(object.get("Condition")).ok_or_else(syntax)?,
+        principals,
+        actions,
+        resources,
+        conditions,
+        variables,
     })
 }
 
+/// A list or its opposite; `None` where there is neither, both, or an empty one.
+fn one_of(only: Option<Vec<String>>, all_but: Option<Vec<String>>) -> Option<Names> {
+    match (only, all_but) {
+        (Some(patterns), None) if !patterns.is_empty() => Some(Names::Only(patterns)),
+        (None, Some(patterns)) if !patterns.is_empty() => Some(Names::AllBut(patterns)),
+        _ => None,
+    }
+}
+
 /// A string or a list of strings.
-fn strings(value: &Value) -> Option<Vec<String>> {
+pub(super) fn strings(value: &Value) -> Option<Vec<String>> {
     match value {
         Value::String(one) => Some(vec![one.clone()]),
         Value::Array(items) => items
@@ -267,49 +296,10 @@ fn principals(value: Option<&Value>) -> Option<BTreeMap<String, Vec<String>>> {
     }
 }
 
-fn conditions(value: Option<&Value>) -> Option<BTreeMap<String, BTreeMap<String, Vec<String>>>> {
-    let Some(value) = value else {
-        return Some(BTreeMap::new());
-    };
-    let values = |value: &Value| match value {
-        Value::Bool(flag) => Some(vec![flag.to_string()]),
-        Value::Number(number) => Some(vec![number.to_string()]),
-        other => strings(other),
-    };
-    let keys = |value: &Value| -> Option<BTreeMap<String, Vec<String>>> {
-        value
-            .as_object()?
-            .iter()
-            .map(|(key, value)| Some((key.clone(), values(value)?)))
-            .collect()
-    };
-    value
-        .as_object()?
-        .iter()
-        .map(|(operator, value)| Some((operator.clone(), keys(value)?)))
-        .collect()
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-
-    #[test]
-    fn wildcards() {
-        for (pattern, text, want) in [
-            ("*", "", true),
-            ("a*c", "abbc", true),
-            ("a*c", "abbd", false),
-            ("a?c", "abc", true),
-            ("a?c", "ac", false),
-            ("*-b-*", "a-b-c-b-", true),
-            ("build*", "buildcache-1", true),
-            ("", "a", false),
-        ] {
-            assert_eq!(matches(pattern, text), want, "{pattern} {text}");
-        }
-    }
 
     #[test]
     fn good_documents_are_read() {
@@ -319,12 +309,10 @@ mod tests {
         assert!(
             statements[0].allow
                 && statements[0].covers("sts:assumerole")
-                && statements[0].names_service("a.amazonaws.com")
+                && statements[0].named("Service") == ["a.amazonaws.com"]
         );
-        assert_eq!(
-            statements[0].conditions["StringEquals"]["aws:SourceAccount"],
-            ["1"]
-        );
+        assert_eq!(statements[0].conditions[0].key, "aws:SourceAccount");
+        assert_eq!(statements[0].conditions[0].values, ["1"]);
         let identity = r#"{"Statement":{"Effect":"Deny","NotAction":"s3:*","Resource":"*"}}"#;
         assert!(!check(identity, Use::Identity).unwrap()[0].covers("s3:GetObject"));
     }
@@ -361,6 +349,24 @@ mod tests {
         );
         check(
             r#"{"Statement":[{"Effect":"Allow","Action":"s3:*","Resource":"*","Principal":"*"}]}"#,
+            Use::Identity,
+        );
+        for condition in [
+            r#"{"StringAlmostEquals":{"aws:SourceAccount":"1"}}"#,
+            r#"{"StringEquals":{"aws:MadeUp":"1"}}"#,
+            r#"{"StringEquals":{"aws:SourceAccount":{}}}"#,
+            r#"{"StringEquals":"aws:SourceAccount"}"#,
+            r#"{"IpAddress":{"aws:SourceIp":"nowhere"}}"#,
+        ] {
+            check(
+                &format!(
+                    r#"{{"Statement":[{{"Effect":"Allow","Action":"s3:*","Resource":"*","Condition":{condition}}}]}}"#
+                ),
+                Use::Identity,
+            );
+        }
+        check(
+            r#"{"Statement":[{"Effect":"Allow","Action":"s3:*","NotAction":"s3:Get*","Resource":"*"}]}"#,
             Use::Identity,
         );
         check(
