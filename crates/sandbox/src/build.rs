@@ -11,6 +11,7 @@ pub(crate) mod archive;
 mod buildspec;
 mod dockerfile;
 mod glob;
+mod role;
 #[cfg(test)]
 mod tests;
 
@@ -42,6 +43,9 @@ const PHASES: [(&str, Millis); 11] = [
     ("FINALIZING", 3_000),
     ("COMPLETED", 0),
 ];
+
+/// The tag of the layer cache in ecspipe's buildspec.
+const CACHE: &str = "buildcache";
 
 /// How a phase went wrong: CodeBuild's code, and what happened.
 #[derive(Debug)]
@@ -232,7 +236,9 @@ fn complete(world: &mut World, region: &str, build: &mut Build) {
 /// A phase's work.
 fn perform(world: &mut World, region: &str, build: &mut Build, kind: &str) -> Result<(), Failure> {
     match kind {
+        "PROVISIONING" => role::open_log(world, region, build),
         "DOWNLOAD_SOURCE" => {
+            role::download(world, region, build)?;
             note(
                 world,
                 region,
@@ -241,7 +247,11 @@ fn perform(world: &mut World, region: &str, build: &mut Build, kind: &str) -> Re
             );
             read_source(build).map(|_| ())
         }
-        "INSTALL" | "PRE_BUILD" => list_commands(world, region, build, kind),
+        "INSTALL" => list_commands(world, region, build, kind),
+        "PRE_BUILD" => {
+            list_commands(world, region, build, kind)?;
+            log_in(world, region, build)
+        }
         "BUILD" => {
             list_commands(world, region, build, kind)?;
             build_image(world, region, build)
@@ -304,11 +314,21 @@ fn list_commands(
     Ok(())
 }
 
+/// A build that pushes an image logs in to its registry first.
+fn log_in(world: &World, region: &str, build: &Build) -> Result<(), Failure> {
+    let (_, buildspec) = read_source(build)?;
+    match variables(build, &buildspec).contains_key("REPOSITORY_URI") {
+        true => role::log_in(world, region, build),
+        false => Ok(()),
+    }
+}
+
 /// Builds and pushes the image, or takes the one that the tag names already.
 fn build_image(world: &mut World, region: &str, build: &mut Build) -> Result<(), Failure> {
     let (files, buildspec) = read_source(build)?;
     let variables = variables(build, &buildspec);
     let target = target(world, region, build, &variables)?;
+    role::look_up(world, region, build, &target.repository)?;
     if let Some(digest) = pushed_digest(world, region, &target) {
         note(
             world,
@@ -322,14 +342,22 @@ fn build_image(world: &mut World, region: &str, build: &mut Build) -> Result<(),
         build.image = Some(format!("{}@{digest}", target.uri));
         return Ok(());
     }
+    let caches = buildspec.mentions("--cache-to");
+    if caches {
+        import_cache(world, region, build, &target);
+    }
     let image = interpret(world, region, build, &files, &variables)?;
-    let digest =
-        ecr::push(world, region, &target.repository, &target.tag, image).map_err(|fault| {
-            command(&format!(
-                "failed to push {}:{}: {}: {}",
-                target.uri, target.tag, fault.code, fault.message
-            ))
-        })?;
+    let digest = push(world, region, build, &target, &target.tag, image.clone())?;
+    if caches {
+        // The cache is an image of its own, which holds the layers of every stage.
+        let cache = Image {
+            base: CACHE.to_owned(),
+            root: None,
+            ports: Vec::new(),
+            ..image
+        };
+        push(world, region, build, &target, CACHE, cache)?;
+    }
     note(
         world,
         region,
@@ -338,6 +366,38 @@ fn build_image(world: &mut World, region: &str, build: &mut Build) -> Result<(),
     );
     build.image = Some(format!("{}@{digest}", target.uri));
     Ok(())
+}
+
+/// Asks for the permissions of a push, and pushes; answers the digest.
+fn push(
+    world: &mut World,
+    region: &str,
+    build: &Build,
+    target: &Target,
+    tag: &str,
+    image: Image,
+) -> Result<String, Failure> {
+    let place = format!("{}:{tag}", target.uri);
+    role::push(world, region, build, &target.repository, &place)?;
+    ecr::push(world, region, &target.repository, tag, image).map_err(|fault| {
+        command(&format!(
+            "failed to push {place}: {}: {}",
+            fault.code, fault.message
+        ))
+    })
+}
+
+/// Takes the layers of earlier builds, if there are any. buildx goes on without them.
+fn import_cache(world: &mut World, region: &str, build: &Build, target: &Target) {
+    let place = format!("{}:{CACHE}", target.uri);
+    let line = match role::pull(world, region, build, &target.repository) {
+        Err(why) => format!("ERROR importing cache manifest from {place}: {why}"),
+        Ok(()) => match ecr::pull(world, &place) {
+            Some(Ok(_)) => format!("importing cache manifest from {place}"),
+            _ => format!("ERROR importing cache manifest from {place}: not found"),
+        },
+    };
+    note(world, region, build, &line);
 }
 
 fn interpret(
@@ -375,7 +435,12 @@ fn interpret(
             "unable to prepare context: path \"{folder}\" not found"
         )));
     }
-    let pull = |uri: &str| ecr::pull(world, uri);
+    let pull = |uri: &str| {
+        let found = ecr::pull(world, uri)?;
+        let repository = ecr::repository_of(uri);
+        let asked = role::pull(world, region, build, repository);
+        Some(asked.map_err(|why| format!("{uri}: {why}")).and(found))
+    };
     let built = dockerfile::build(&String::from_utf8_lossy(text), &context, &pull)
         .map_err(|message| docker(&message))?;
     for line in &built.notes {
@@ -517,6 +582,7 @@ fn upload(world: &mut World, region: &str, build: &Build) -> Result<(), Failure>
             artifact.keys().cloned().collect::<Vec<_>>().join(", ")
         ),
     );
+    role::upload(world, region, build, &bucket, &key)?;
     s3::put(world, &bucket, &key, zip)
         .map(|_| ())
         .map_err(|fault| Failure {
@@ -573,7 +639,9 @@ fn note(world: &mut World, region: &str, build: &Build, message: &str) {
 }
 
 fn log(world: &mut World, region: &str, build: &Build, message: &str) {
-    if let Some((group, stream)) = &build.log {
+    if let Some((group, stream)) = &build.log
+        && role::may_log(world, region, build)
+    {
         logs::append(world, region, group, stream, message);
     }
 }

@@ -16,5 +16,5 @@ pub(crate) mod needs;
 pub(crate) mod pattern;
 
 pub use authorize::CallerPolicy;
-pub(crate) use authorize::{authorize, may_assume, principal_of, refusal};
+pub(crate) use authorize::{Denial, authorize, may_assume, principal_of, refusal};
 pub use needs::Need;

@@ -1,9 +1,10 @@
 //! The CodePipeline executor: moves executions through stages and actions. It holds nothing between wake-ups but what
 //! `crate::services::codepipeline` keeps. Must not know wire formats, nor decide which declarations are legal.
 //!
-//! The pipeline's role must be assumable when the pipeline is declared; its permission policies are not evaluated.
+//! Whatever it does it does with the pipeline's role, and what the role's policies don't allow fails the action.
 
 mod actions;
+mod role;
 #[cfg(test)]
 mod tests;
 

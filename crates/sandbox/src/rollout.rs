@@ -9,10 +9,14 @@ use crate::clock::Millis;
 use crate::services::codedeploy::{
     self, Deployment, ErrorInformation, Event, Phase, Rollback, Routing, Side,
 };
-use crate::services::{cloudwatch, ecs, elbv2, events, iam, s3};
+use crate::services::{cloudwatch, ecs, elbv2, events, s3};
 use crate::tasks::schedule;
 use crate::wire::{Fault, Input as _};
 use crate::world::{Wake, World};
+
+mod role;
+
+use self::role::Role;
 
 /// From `Created` to `Queued`, and from there to `InProgress`.
 const QUEUE: Millis = 1_000;
@@ -184,7 +188,10 @@ fn advance(world: &mut World, region: &str, deployment: &mut Deployment) -> Next
                 rollback,
             )
         }
-        Phase::Terminating { until } if now >= until => finish(world, region, deployment),
+        Phase::Terminating { until } if now >= until => match finish(world, region, deployment) {
+            Ok(next) => next,
+            Err(error) => fail(world, region, deployment, error),
+        },
         Phase::Ready { until, .. } | Phase::Terminating { until } => wait(deployment, now, until),
         Phase::Succeeded | Phase::Failed | Phase::Stopped => Next::Over,
     }
@@ -248,10 +255,17 @@ fn begin(
             format!("The deployment group {} is gone.", deployment.group),
         ));
     }
-    assume(world, region, deployment)?;
+    let role = Role::assume(world, region, deployment)?;
+    role.look_at_service(world)?;
+    role.look_at_balancer(world)?;
+    let alarms = &deployment.settings.alarms;
+    if alarms.enabled && !alarms.ignore_poll_failure {
+        role.look_at_alarms(world)?;
+    }
     if deployment.rollback.of.is_some() {
         return Ok(());
     }
+    role.read_revision(world)?;
     app_spec(world, deployment)?;
     deployment.blue = Some(primary(world, region, deployment)?);
     Ok(())
@@ -339,19 +353,17 @@ fn enter(
     match name {
         "Install" => install(world, region, deployment),
         "AllowTestTraffic" => {
-            assume(world, region, deployment)?;
             let (_, green) = sides(deployment)?;
             let test = deployment.settings.test.clone().unwrap_or_default();
-            forward(world, region, &test, &[(green.target_group_arn, 100)])
+            let weights = [(green.target_group_arn, 100)];
+            forward(world, region, deployment, &test, &weights)
         }
         "AllowTraffic" if deployment.rollback.of.is_some() => {
-            assume(world, region, deployment)?;
             restore(world, region, deployment)?;
             deployment.shifted = 0;
             Ok(())
         }
         "AllowTraffic" => {
-            assume(world, region, deployment)?;
             let routing = codedeploy::routing(world, region, &deployment.config);
             deployment.shifts = shifts(routing.unwrap_or(Routing::AllAtOnce), world.now);
             shift(world, region, deployment)
@@ -404,8 +416,11 @@ fn install(
     region: &str,
     deployment: &mut Deployment,
 ) -> Result<(), ErrorInformation> {
-    assume(world, region, deployment)?;
+    let role = Role::assume(world, region, deployment)?;
+    role.look_at_service(world)?;
+    role.read_revision(world)?;
     let spec = app_spec(world, deployment)?;
+    role.create_task_set(world, &spec.definition)?;
     let blue = primary(world, region, deployment)?;
     let settings = deployment.settings.clone();
     let other = settings
@@ -477,13 +492,10 @@ fn clear_leftovers(
     if leftovers.is_empty() {
         return Ok(());
     }
-    forward(
-        world,
-        region,
-        &settings.production,
-        &[(blue.target_group_arn.clone(), 100)],
-    )?;
+    let weights = [(blue.target_group_arn.clone(), 100)];
+    forward(world, region, deployment, &settings.production, &weights)?;
     for arn in leftovers {
+        Role::assume(world, region, deployment)?.delete_task_set(world, &arn)?;
         ecs::delete_task_set(world, region, &settings.cluster, &settings.service, &arn);
     }
     Ok(())
@@ -517,12 +529,8 @@ fn attach(
     {
         return Ok(());
     }
-    forward(
-        world,
-        region,
-        &listener_arn,
-        &[(blue.to_owned(), 100), (green.to_owned(), 0)],
-    )
+    let weights = [(blue.to_owned(), 100), (green.to_owned(), 0)];
+    forward(world, region, deployment, &listener_arn, &weights)
 }
 
 fn is_steady(
@@ -531,6 +539,7 @@ fn is_steady(
     deployment: &Deployment,
 ) -> Result<bool, ErrorInformation> {
     let settings = &deployment.settings;
+    Role::assume(world, region, deployment)?.look_at_service(world)?;
     let (_, green) = sides(deployment)?;
     let service = ecs::find_service(world, region, &settings.cluster, &settings.service);
     let service = service
@@ -586,7 +595,7 @@ fn shift(
             ],
         };
         let production = deployment.settings.production.clone();
-        forward(world, region, &production, &weights)?;
+        forward(world, region, deployment, &production, &weights)?;
         deployment.shifts.remove(0);
         deployment.shifted = percent;
         deployment.updated = now;
@@ -605,7 +614,7 @@ fn after_events(
         go(deployment, Phase::Succeeded, now);
         return Ok(finished(world, region, deployment));
     }
-    assume(world, region, deployment)?;
+    Role::assume(world, region, deployment)?.set_primary(world)?;
     let settings = deployment.settings.clone();
     let (_, green) = sides(deployment)?;
     ecs::set_primary(
@@ -617,7 +626,7 @@ fn after_events(
     )
     .map_err(|fault| refused(&fault))?;
     if settings.termination_wait == 0 {
-        return Ok(finish(world, region, deployment));
+        return finish(world, region, deployment);
     }
     deployment.terminating = true;
     go(
@@ -631,9 +640,14 @@ fn after_events(
 }
 
 /// Blue goes, and it is done.
-fn finish(world: &mut World, region: &str, deployment: &mut Deployment) -> Next {
+fn finish(
+    world: &mut World,
+    region: &str,
+    deployment: &mut Deployment,
+) -> Result<Next, ErrorInformation> {
     let settings = deployment.settings.clone();
     if let Some(blue) = &deployment.blue {
+        Role::assume(world, region, deployment)?.delete_task_set(world, &blue.arn)?;
         ecs::delete_task_set(
             world,
             region,
@@ -643,7 +657,7 @@ fn finish(world: &mut World, region: &str, deployment: &mut Deployment) -> Next 
         );
     }
     go(deployment, Phase::Succeeded, world.now);
-    finished(world, region, deployment)
+    Ok(finished(world, region, deployment))
 }
 
 fn finished(world: &mut World, region: &str, deployment: &mut Deployment) -> Next {
@@ -783,13 +797,12 @@ fn restore(
     let settings = &deployment.settings;
     let (blue, green) = sides(deployment)?;
     for listener in std::iter::once(&settings.production).chain(&settings.test) {
-        forward(
-            world,
-            region,
-            listener,
-            &[(blue.target_group_arn.clone(), 100)],
-        )?;
+        let weights = [(blue.target_group_arn.clone(), 100)];
+        forward(world, region, deployment, listener, &weights)?;
     }
+    let role = Role::assume(world, region, deployment)?;
+    role.set_primary(world)?;
+    role.delete_task_set(world, &green.arn)?;
     ecs::set_primary(
         world,
         region,
@@ -809,20 +822,6 @@ fn restore(
 }
 
 // What both ways share.
-
-/// Everything is done with the group's role.
-fn assume(world: &World, region: &str, deployment: &Deployment) -> Result<(), ErrorInformation> {
-    let role = &deployment.settings.role;
-    let group = format!(
-        "deploymentgroup:{}/{}",
-        deployment.application, deployment.group
-    );
-    let source = world.arn("codedeploy", region, &group);
-    iam::can_assume(world, role, "codedeploy.amazonaws.com", &source).map_err(|reason| {
-        let message = format!("CodeDeploy can't assume the service role {role}: {reason}");
-        error("IAM_ROLE_PERMISSIONS", message)
-    })
-}
 
 /// The primary task set, with its target group, which must be one of the pair.
 fn primary(world: &World, region: &str, deployment: &Deployment) -> Result<Side, ErrorInformation> {
@@ -885,9 +884,11 @@ fn listener(
 fn forward(
     world: &mut World,
     region: &str,
+    deployment: &Deployment,
     listener: &str,
     weights: &[(String, u32)],
 ) -> Result<(), ErrorInformation> {
+    Role::assume(world, region, deployment)?.modify_listener(world, listener)?;
     elbv2::set_forward(world, region, listener, weights).map_err(|fault| {
         let message = format!(
             "The ELB could not be updated due to the following error: {}",

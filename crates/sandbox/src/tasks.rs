@@ -2,12 +2,15 @@
 //! with the target group, follows their health, and says so in the service's events. Must not answer API calls, and must not
 //! decide about traffic.
 
+mod role;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
+use self::role::Role;
 use crate::clock::Millis;
 use crate::services::ecs::{self, MEMORY, Service, ServiceEvent, TaskDefinition, TaskSet};
 use crate::services::elbv2::{self, Health};
@@ -369,6 +372,14 @@ fn change(world: &mut World, region: &str, id: &str, with: impl FnOnce(&mut Task
 
 /// Pulls the images and starts the containers, or stops the task where an image is not to be had.
 fn start(world: &mut World, region: &str, service: &Service, task: &Task) {
+    let definition = ecs::find_definition(world, region, &task.definition).cloned();
+    if let Some(definition) = &definition {
+        let ready = Role::assume(world, region, task, definition)
+            .and_then(|role| role.prepare(world, task, definition));
+        if let Err(reason) = ready {
+            return fail(world, region, service, task, "TaskFailedToStart", &reason);
+        }
+    }
     let containers = containers(world, region, task);
     let mut images = BTreeMap::new();
     for (name, uri, _) in &containers {
@@ -884,28 +895,28 @@ fn containers(world: &World, region: &str, task: &Task) -> Vec<(String, String, 
 
 /// Writes a line to the log of each container that has one.
 fn log(world: &mut World, region: &str, task: &Task, message: &str) {
-    let definition = ecs::find_definition(world, region, &task.definition).cloned();
-    for container in definition
-        .iter()
-        .flat_map(|definition| definition.containers())
-    {
-        let Some(log) = container
-            .get("logConfiguration")
-            .filter(|log| log.text("logDriver") == Some("awslogs"))
-        else {
+    let Some(definition) = ecs::find_definition(world, region, &task.definition).cloned() else {
+        return;
+    };
+    let Ok(role) = Role::assume(world, region, task, &definition) else {
+        return;
+    };
+    for container in definition.containers() {
+        let Some(place) = role::stream(container, task) else {
             continue;
         };
-        let options = log.get("options").cloned().unwrap_or_default();
-        let group = options.text("awslogs-group").unwrap_or_default();
-        let prefix = options.text("awslogs-stream-prefix").unwrap_or_default();
-        let name = container.text("name").unwrap_or_default();
-        let stream = format!("{prefix}/{name}/{}", task.id);
+        if !role.may_log(world, task, container) {
+            continue;
+        }
+        let options = container["logConfiguration"]["options"].clone();
+        let group = place.text("logGroupName").unwrap_or_default();
+        let stream = place.text("logStreamName").unwrap_or_default();
         let line = format!("{message}: {}", container.text("image").unwrap_or_default());
         logs::append(
             world,
             options.text("awslogs-region").unwrap_or(region),
             group,
-            &stream,
+            stream,
             &line,
         );
     }

@@ -119,6 +119,17 @@ pub(crate) async fn call_in(
     }
 }
 
+/// Lets a role do everything, where its permissions are not the subject.
+pub(crate) async fn allow_all(sandbox: &Sandbox, role: &str) {
+    let policy =
+        r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"*","Resource":"*"}]}"#;
+    let input =
+        serde_json::json!({"RoleName": role, "PolicyName": "all", "PolicyDocument": policy});
+    call(sandbox, "iam", "PutRolePolicy", input)
+        .await
+        .expect("the role");
+}
+
 /// The error code of an answer in any protocol.
 pub(crate) fn code(response: &Response<Bytes>) -> String {
     let text = text(response);

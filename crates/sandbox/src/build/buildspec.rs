@@ -18,6 +18,14 @@ pub(super) struct Buildspec {
     pub(super) files: Vec<String>,
 }
 
+impl Buildspec {
+    /// Whether a command speaks of something.
+    pub(super) fn mentions(&self, words: &str) -> bool {
+        let mut commands = self.commands.values().flatten();
+        commands.any(|command| command.contains(words))
+    }
+}
+
 const PHASES: [&str; 4] = ["install", "pre_build", "build", "post_build"];
 
 /// Parses the text. The error is in CodeBuild's words where they are known.

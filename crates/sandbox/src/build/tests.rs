@@ -36,6 +36,7 @@ async fn account() -> Sandbox {
     }] });
     let input = json!({ "RoleName": "build", "AssumeRolePolicyDocument": trust.to_string() });
     call(&sandbox, "iam", "CreateRole", input).await.unwrap();
+    crate::testing::allow_all(&sandbox, "build").await;
     let place = "<CreateBucketConfiguration><LocationConstraint>eu-central-1</LocationConstraint></CreateBucketConfiguration>";
     let response = sandbox
         .handle(rest(Method::PUT, REGION, "/artifacts-1", &[], place))
@@ -72,6 +73,7 @@ fn source(pairs: &[(&str, &str)]) -> Content {
 fn request(files: &[(&str, &str)]) -> BuildRequest {
     BuildRequest {
         source: source(files),
+        source_place: ("artifacts-1".to_owned(), "in".to_owned()),
         source_version: COMMIT.to_owned(),
         variables: [
             ("CONTEXT".to_owned(), "app".to_owned()),

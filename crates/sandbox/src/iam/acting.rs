@@ -6,8 +6,9 @@ use std::collections::BTreeMap;
 use http::Method;
 use serde_json::Value;
 
-use super::authorize::{Denial, authorize};
-use super::evaluate::Principal;
+use super::authorize::{Denial, Held, authorize};
+use super::evaluate::{Context, Principal};
+use super::needs::Need;
 use crate::services::iam;
 use crate::wire::{Call, Http, Protocol};
 use crate::world::World;
@@ -62,6 +63,21 @@ impl Actor {
         };
         let call = self.call(protocol, service, operation, input, Http::default());
         authorize(world, &self.principal, &call)
+    }
+
+    /// The region that it acts in.
+    pub(crate) fn region(&self) -> &str {
+        &self.region
+    }
+
+    /// Whether it may do something of a service that the sandbox lacks otherwise.
+    pub(crate) fn needs(&self, world: &World, action: &str, resource: &str) -> Result<(), Denial> {
+        let need = Need {
+            action: action.to_owned(),
+            resource: resource.to_owned(),
+            context: Context::default(),
+        };
+        Held::of(world, &self.principal).check(world, &self.principal, &need, &self.region)
     }
 
     /// Whether it may call an operation of S3 on a bucket or on an object, or a version of it.

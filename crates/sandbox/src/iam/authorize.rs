@@ -103,14 +103,16 @@ pub(crate) fn principal_of(world: &World, call: &Call) -> Principal {
 
 /// Whether a principal may make a call.
 pub(crate) fn authorize(world: &World, principal: &Principal, call: &Call) -> Result<(), Denial> {
-    let Some(needs) = needs(world, call) else {
-        // Nobody knows what such a call needs, and the services answer that they don't have it.
-        return Ok(());
-    };
-    if needs.is_empty() {
-        return Ok(());
-    }
     let held = Held::of(world, principal);
+    let Some(needs) = needs(world, call) else {
+        // Nobody knows what such a call needs; the services answer that they don't have it, whoever may do everything.
+        let need = Need {
+            action: format!("{}:{}", call.service, call.operation),
+            resource: "*".to_owned(),
+            context: Context::default(),
+        };
+        return held.check(world, principal, &need, &call.region);
+    };
     needs
         .iter()
         .try_for_each(|need| held.check(world, principal, need, &call.region))
@@ -140,7 +142,7 @@ pub(crate) fn refusal(call: &Call, denial: &Denial) -> Result<Reply, Fault> {
     }
     let fault = match call.protocol {
         Protocol::Json => Fault::new("AccessDeniedException", denial.to_string()),
-        Protocol::Query => Fault::new("AccessDenied", denial.to_string()).status(403),
+        Protocol::Query | Protocol::Cbor => Fault::new("AccessDenied", denial.to_string()).status(403),
         Protocol::Ec2 => Fault::new(
             "UnauthorizedOperation",
             format!("You are not authorized to perform this operation. {denial}"),

@@ -115,6 +115,7 @@ fn regional_tags(
             ),
             _ => None,
         },
+        "cloudwatch" => Some(state.cloudwatch.alarms.get(name)?.tags.clone()),
         "ecr" => Some(state.ecr.repositories.get(name)?.tags.clone()),
         "kms" => Some(state.kms.keys.get(name)?.tags.clone()),
         "logs" => {

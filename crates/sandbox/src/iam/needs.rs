@@ -50,7 +50,9 @@ pub(crate) fn needs(world: &World, call: &Call) -> Option<Vec<Need>> {
         "iam" => others::iam(&mut desk),
         "kms" => others::kms(&mut desk),
         "logs" => others::logs(&mut desk),
+        "monitoring" => others::cloudwatch(&mut desk),
         "s3" => s3::read(&mut desk),
+        "servicequotas" => others::quotas(&mut desk),
         "sts" => others::sts(&mut desk),
         _ => None,
     };
@@ -82,7 +84,12 @@ impl<'a> Desk<'a> {
 
     /// The call's own action.
     fn own_action(&self) -> String {
-        format!("{}:{}", self.call.service, self.call.operation)
+        // CloudWatch signs by another name than policies know it by.
+        let prefix = match self.call.service.as_str() {
+            "monitoring" => "cloudwatch",
+            service => service,
+        };
+        format!("{prefix}:{}", self.call.operation)
     }
 
     /// Needs the call's own action on a resource.

@@ -3,8 +3,9 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
+use super::role::Role;
 use super::{Failure, Place};
 use crate::build::archive;
 use crate::clock::{self, Millis};
@@ -35,12 +36,18 @@ pub(super) fn begin(
     run: &mut ActionExecution,
 ) -> Result<(), Failure> {
     match action.action_type_id.provider.as_str() {
-        "CodeCommit" | "S3" => {
+        "CodeCommit" => {
+            let repository = setting(run, "RepositoryName");
+            Role::assume(world, place, declared)?.read_repository(world, &repository)?;
+            run.due = Some(world.now + SOURCE_SPAN);
+            Ok(())
+        }
+        "S3" => {
             run.due = Some(world.now + SOURCE_SPAN);
             Ok(())
         }
         "CodeBuild" => begin_build(world, place, declared, execution, action, run),
-        "CodeDeployToECS" => begin_deployment(world, place, execution, run),
+        "CodeDeployToECS" => begin_deployment(world, place, declared, execution, run),
         "Manual" => {
             let span = action
                 .timeout_in_minutes
@@ -71,8 +78,8 @@ pub(super) fn poll(
             end_codecommit(world, place, declared, execution, action, run).map(|()| true)
         }
         "S3" if due => end_s3(world, place, declared, execution, action, run).map(|()| true),
-        "CodeBuild" => poll_build(world, place, run),
-        "CodeDeployToECS" => poll_deployment(world, place, run),
+        "CodeBuild" => poll_build(world, place, declared, run),
+        "CodeDeployToECS" => poll_deployment(world, place, declared, run),
         "Manual" if due => Err(job(
             "The manual approval action was not answered in time".to_owned()
         )),
@@ -89,6 +96,7 @@ fn end_codecommit(
     run: &mut ActionExecution,
 ) -> Result<(), Failure> {
     let (repository, branch) = (setting(run, "RepositoryName"), setting(run, "BranchName"));
+    Role::assume(world, place, declared)?.await_archive(world, &repository)?;
     let commit = match execution.asked.get(&action.name) {
         Some((_, id)) => codecommit::pushed(world, place.region, &repository, id)
             .ok_or_else(|| revision_unavailable(format!("The commit {id} is not one that the sandbox keeps of the repository {repository}."))),
@@ -151,6 +159,7 @@ fn end_s3(
             (bytes, version)
         }
     };
+    Role::assume(world, place, declared)?.read_source(world, &bucket, &key, &version)?;
     if version.is_empty() || version == "null" {
         return Err(configuration(format!(
             "Versioning is not enabled on the S3 bucket '{bucket}'."
@@ -198,6 +207,7 @@ fn keep_source(
         .map(|artifact| artifact.name.clone())
         .unwrap_or_default();
     let location = new_location(world, place, declared, &artifact);
+    Role::assume(world, place, declared)?.write_artifact(world, &location)?;
     put(world, &location, found.bytes)?;
     run.external_id = Some(found.id.clone());
     run.external_url = Some(found.url.clone());
@@ -251,7 +261,7 @@ fn begin_build(
         .get("PrimarySource")
         .cloned()
         .unwrap_or(first);
-    let source = input(world, execution, &primary)?;
+    let (location, source) = input(world, execution, &primary)?;
     let version = execution
         .revisions
         .values()
@@ -264,6 +274,7 @@ fn begin_build(
     let output = output.map(|name| (name.clone(), new_location(world, place, declared, &name)));
     let request = BuildRequest {
         source: Content(source),
+        source_place: (location.bucket, location.key),
         source_version: version.unwrap_or_default(),
         variables: action_variables(run)?,
         output: output
@@ -272,6 +283,12 @@ fn begin_build(
         pipeline: place.pipeline.to_owned(),
     };
     let project = setting(run, "ProjectName");
+    Role::assume(world, place, declared)?.call(
+        world,
+        "codebuild",
+        "StartBuild",
+        json!({ "projectName": project }),
+    )?;
     let build = codebuild::start(world, place.region, &project, &request).map_err(|fault| {
         job(format!(
             "Error calling startBuild: {} (Service: AWSCodeBuild; Status Code: {}; Error Code: {})",
@@ -319,9 +336,16 @@ fn action_variables(run: &ActionExecution) -> Result<BTreeMap<String, String>, F
 fn poll_build(
     world: &World,
     place: &Place<'_>,
+    declared: &Declaration,
     run: &mut ActionExecution,
 ) -> Result<bool, Failure> {
     let build = run.external_id.clone().unwrap_or_default();
+    Role::assume(world, place, declared)?.call(
+        world,
+        "codebuild",
+        "BatchGetBuilds",
+        json!({ "ids": [build] }),
+    )?;
     match codebuild::status(world, place.region, &build) {
         None => Err(job(format!("The build {build} cannot be found"))),
         Some((status, _)) if status == "IN_PROGRESS" => Ok(false),
@@ -336,6 +360,7 @@ fn poll_build(
 fn begin_deployment(
     world: &mut World,
     place: &Place<'_>,
+    declared: &Declaration,
     execution: &Execution,
     run: &mut ActionExecution,
 ) -> Result<(), Failure> {
@@ -353,6 +378,8 @@ fn begin_deployment(
         setting(run, "AppSpecTemplateArtifact"),
         path("AppSpecTemplatePath", "appspec.yaml"),
     );
+    let role = Role::assume(world, place, declared)?;
+    read_inputs(world, &role, execution, run)?;
     let unread = |what: &str, artifact: &str| {
         configuration(format!(
             "Exception while trying to read the {what} artifact file from: {artifact}"
@@ -380,6 +407,7 @@ fn begin_deployment(
             "The ECS task definition file {task_path} is not valid JSON: {error}"
         ))
     })?;
+    role.call(world, "ecs", "RegisterTaskDefinition", task.clone())?;
     let arn = ecs::register_task_definition(world, place.region, &task).map_err(|fault| {
         job(format!(
             "{} (Service: AmazonECS; Status Code: {}; Error Code: {})",
@@ -392,6 +420,19 @@ fn begin_deployment(
         setting(run, "DeploymentGroupName"),
     );
     let description = format!("pipeline {}, execution {}", place.pipeline, execution.id);
+    for operation in [
+        "GetApplication",
+        "RegisterApplicationRevision",
+        "GetApplicationRevision",
+        "CreateDeployment",
+    ] {
+        let input = json!({
+            "applicationName": application,
+            "deploymentGroupName": group,
+            "revision": { "revisionType": "AppSpecContent" },
+        });
+        role.call(world, "codedeploy", operation, input)?;
+    }
     let deployment = codedeploy::create(
         world,
         place.region,
@@ -415,12 +456,27 @@ fn begin_deployment(
     Ok(())
 }
 
+/// Reads every artifact that the action names.
+fn read_inputs(
+    world: &World,
+    role: &Role,
+    execution: &Execution,
+    run: &ActionExecution,
+) -> Result<(), Failure> {
+    let locations = run
+        .inputs
+        .iter()
+        .filter_map(|artifact| execution.artifacts.get(artifact));
+    locations
+        .into_iter()
+        .try_for_each(|location| role.read_artifact(world, location))
+}
+
 /// A template out of an input artifact. AWS gives the same error for an artifact that is missing, isn't a zip, lacks the file
 /// or is larger than it may be.
 fn template(world: &World, execution: &Execution, artifact: &str, path: &str) -> Option<String> {
-    let bytes = input(world, execution, artifact)
-        .ok()
-        .filter(|bytes| bytes.len() <= DEPLOY_LIMIT)?;
+    let (_, bytes) = input(world, execution, artifact).ok()?;
+    let bytes = Some(bytes).filter(|bytes| bytes.len() <= DEPLOY_LIMIT)?;
     let file = archive::read(&bytes).ok()?.remove(path)?;
     String::from_utf8(file).ok()
 }
@@ -434,9 +490,16 @@ fn image_uri(world: &World, execution: &Execution, artifact: &str) -> Option<Str
 fn poll_deployment(
     world: &World,
     place: &Place<'_>,
+    declared: &Declaration,
     run: &mut ActionExecution,
 ) -> Result<bool, Failure> {
     let deployment = run.external_id.clone().unwrap_or_default();
+    Role::assume(world, place, declared)?.call(
+        world,
+        "codedeploy",
+        "GetDeployment",
+        json!({ "deploymentId": deployment }),
+    )?;
     let Some((status, ended)) = codedeploy::status(world, place.region, &deployment) else {
         return Err(job(format!("The deployment {deployment} cannot be found")));
     };
@@ -459,13 +522,18 @@ fn poll_deployment(
     }
 }
 
-/// An input artifact's zip.
-fn input(world: &World, execution: &Execution, artifact: &str) -> Result<Vec<u8>, Failure> {
+/// An input artifact: where it is, and its zip.
+fn input(
+    world: &World,
+    execution: &Execution,
+    artifact: &str,
+) -> Result<(Location, Vec<u8>), Failure> {
     let location = execution.artifacts.get(artifact);
-    let object = location.and_then(|location| s3::get(world, &location.bucket, &location.key));
-    object
-        .map(|(bytes, ..)| bytes)
-        .ok_or_else(|| configuration(format!("The input artifact {artifact} cannot be read")))
+    let object = location.and_then(|location| {
+        let (bytes, ..) = s3::get(world, &location.bucket, &location.key)?;
+        Some((location.clone(), bytes))
+    });
+    object.ok_or_else(|| configuration(format!("The input artifact {artifact} cannot be read")))
 }
 
 /// Where an artifact goes: `<pipeline>/<artifact>/<seven characters>`, cut as CodePipeline cuts.

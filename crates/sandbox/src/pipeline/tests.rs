@@ -26,6 +26,7 @@ async fn furnish(sandbox: &Sandbox) {
         }] });
         let input = json!({ "RoleName": role, "AssumeRolePolicyDocument": trust.to_string() });
         call(sandbox, "iam", "CreateRole", input).await.unwrap();
+        crate::testing::allow_all(sandbox, role).await;
     }
     let place = "<CreateBucketConfiguration><LocationConstraint>eu-central-1</LocationConstraint></CreateBucketConfiguration>";
     for bucket in ["artifacts-1", "bundle-1"] {
@@ -957,6 +958,7 @@ async fn a_push_and_a_new_bundle_start_the_pipeline_by_rules() {
     }] });
     let role = json!({ "RoleName": "events", "AssumeRolePolicyDocument": trust.to_string() });
     call(&sandbox, "iam", "CreateRole", role).await.unwrap();
+    crate::testing::allow_all(&sandbox, "events").await;
     pass(60).await;
     put(
         &sandbox,

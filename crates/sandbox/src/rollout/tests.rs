@@ -67,6 +67,7 @@ pub(crate) async fn role(sandbox: &Sandbox, name: &str, service: &str) {
     ]});
     let input = json!({"RoleName": name, "AssumeRolePolicyDocument": trust.to_string()});
     call(sandbox, "iam", "CreateRole", input).await.unwrap();
+    crate::testing::allow_all(sandbox, name).await;
 }
 
 impl Account {

@@ -70,6 +70,12 @@ pub(crate) struct Build {
     pub(crate) phases: Vec<Phase>,
     /// The source's zip; dropped when the build ends.
     pub(crate) source: Content,
+    /// Bucket and key that the source comes from.
+    #[serde(default)]
+    pub(crate) source_place: Option<(String, String)>,
+    /// The CodeCommit repository that it comes from.
+    #[serde(default)]
+    pub(crate) source_repository: Option<String>,
     source_version: Option<String>,
     /// The commit or object version that the source is; empty where there is no source.
     pub(crate) resolved_version: String,
@@ -89,6 +95,19 @@ pub(crate) struct Build {
     /// What the built image is called by digest, once it is pushed.
     pub(crate) image: Option<String>,
     pub(crate) exported: BTreeMap<String, String>,
+}
+
+impl Build {
+    /// The ARN of the role that the build acts with.
+    pub(crate) fn role(&self) -> &str {
+        let role = self.settings.get("serviceRole").and_then(Value::as_str);
+        role.unwrap_or_default()
+    }
+
+    /// The part of the id after the project.
+    pub(crate) fn uuid(&self) -> &str {
+        self.id.rsplit(':').next().unwrap_or_default()
+    }
 }
 
 /// How a build or a phase stands.
@@ -129,6 +148,8 @@ pub(crate) struct Phase {
 pub(crate) struct BuildRequest {
     /// The input artifact's zip.
     pub(crate) source: Content,
+    /// Bucket and key of the input artifact.
+    pub(crate) source_place: (String, String),
     /// The commit or version that it is.
     pub(crate) source_version: String,
     /// Variables of the pipeline's action; they override the project's.
@@ -173,6 +194,8 @@ pub(crate) fn start(
 ) -> Result<String, Fault> {
     let begin = Begin {
         source: request.source.clone(),
+        source_place: Some(request.source_place.clone()),
+        source_repository: None,
         resolved_version: request.source_version.clone(),
         source_version: None,
         variables: request.variables.clone(),
@@ -209,6 +232,8 @@ pub(crate) fn exported(world: &World, region: &str, build: &str) -> BTreeMap<Str
 /// What differs between builds of one project.
 struct Begin {
     source: Content,
+    source_place: Option<(String, String)>,
+    source_repository: Option<String>,
     resolved_version: String,
     source_version: Option<String>,
     variables: BTreeMap<String, String>,
@@ -248,6 +273,8 @@ fn begin_build(world: &mut World, region: &str, name: &str, begin: Begin) -> Res
         status: Status::InProgress,
         phases: Vec::new(),
         source: begin.source,
+        source_place: begin.source_place,
+        source_repository: begin.source_repository,
         source_version: begin.source_version,
         resolved_version: begin.resolved_version,
         variables,
@@ -446,6 +473,12 @@ fn start_build(world: &mut World, call: &Call) -> Result<Reply, Fault> {
     let (zip, resolved) = fetch(world, call, kind, location)?;
     let begin = Begin {
         source: Content(zip),
+        source_place: (kind == "S3")
+            .then(|| location.split_once('/'))
+            .flatten()
+            .map(|(bucket, key)| (bucket.to_owned(), key.to_owned())),
+        source_repository: (kind == "CODECOMMIT")
+            .then(|| location.rsplit('/').next().unwrap_or_default().to_owned()),
         resolved_version: resolved,
         source_version: call.input.text("sourceVersion").map(ToOwned::to_owned),
         variables: plain_variables(call.input.list("environmentVariablesOverride")),
@@ -632,7 +665,7 @@ fn settings(
         .get("serviceRole")
         .and_then(Value::as_str)
         .unwrap_or_default();
-    let name = have.get("name").and_then(Value::as_str).unwrap_or_default();
+    let name = call.input.text("name").unwrap_or_default();
     let source = world.arn("codebuild", &call.region, &format!("project/{name}"));
     if iam::can_assume(world, role, "codebuild.amazonaws.com", &source).is_err() {
         return Err(invalid(format!(

@@ -207,6 +207,18 @@ pub(crate) fn push(
     Ok(digest)
 }
 
+/// The repository in an image's URI.
+pub(crate) fn repository_of(uri: &str) -> &str {
+    let path = uri.split_once('/').map_or(uri, |(_, path)| path);
+    let name = path.split('@').next().unwrap_or_default();
+    name.split(':').next().unwrap_or_default()
+}
+
+/// Whether an image's URI is of this account's registry.
+pub(crate) fn is_own(world: &World, uri: &str) -> bool {
+    uri.starts_with(&format!("{}.dkr.ecr.", world.account))
+}
+
 /// The image that a URI names: `<account>.dkr.ecr.<region>.amazonaws.com/<repository>@sha256:…` or `:tag`. `None` where the URI
 /// is of another registry. `Some(Err(_))`: it is this account's registry and there is no such image.
 pub(crate) fn pull(world: &World, uri: &str) -> Option<Result<Image, String>> {

@@ -9,8 +9,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::clock::Millis;
+use crate::iam::acting::Actor;
 use crate::pipeline::{self, Trigger};
-use crate::services::{iam, logs};
+use crate::services::logs;
 use crate::wire::page::{Page, page};
 use crate::wire::{Call, Fault, Input as _, Reply};
 use crate::world::{Tags, World};
@@ -171,7 +172,12 @@ fn invoke(
                 .text("RoleArn")
                 .or(rule.role.as_deref())
                 .ok_or("the target has no role")?;
-            iam::can_assume(world, role, SERVICE, &rule.arn)?;
+            let session = world.id("session");
+            let actor = Actor::assume(world, region, role, SERVICE, &rule.arn, &session)?;
+            let input = json!({ "name": name });
+            actor
+                .may(world, "codepipeline", "StartPipelineExecution", input)
+                .map_err(|denial| denial.to_string())?;
             let trigger = Trigger {
                 kind: "CloudWatchEvent".to_owned(),
                 detail: rule.arn.clone(),
@@ -857,6 +863,7 @@ mod tests {
         testing::call(&sandbox, "iam", "CreateRole", input)
             .await
             .unwrap();
+        testing::allow_all(&sandbox, "events").await;
         send("web");
         assert!(failures(&sandbox)[1].contains("too new"));
         pass(10).await;

@@ -1,4 +1,4 @@
-//! What calls to ECR, EventBridge, IAM, KMS, CloudWatch Logs and STS need. Must not know what they do.
+//! What calls to CloudWatch and its logs, ECR, EventBridge, IAM, KMS, Service Quotas and STS need. Must not know what they do.
 
 use serde_json::Value;
 
@@ -6,6 +6,47 @@ use super::Desk;
 use super::code::texts;
 use crate::services::{iam as roles, kms as keys};
 use crate::wire::Input as _;
+
+pub(super) fn cloudwatch(desk: &mut Desk<'_>) -> Option<()> {
+    let tagged = desk.tags(desk.call.input.pairs("Tags", "Key", "Value"));
+    desk.tag_keys_of("TagKeys");
+    let alarm = |desk: &Desk<'_>, name: &str| desk.arn("cloudwatch", &format!("alarm:{name}"));
+    match desk.operation() {
+        "DeleteAlarms" | "DescribeAlarms" => {
+            let mut names = desk.call.input.texts("AlarmNames");
+            if names.is_empty() {
+                names.push("*".to_owned());
+            }
+            for name in names {
+                let arn = alarm(desk, &name);
+                desk.own(arn);
+            }
+        }
+        "PutMetricAlarm" | "SetAlarmState" => {
+            let arn = alarm(desk, desk.text("AlarmName"));
+            desk.own(arn.clone());
+            if tagged {
+                desk.need("cloudwatch:TagResource", arn);
+            }
+        }
+        "GetMetricData" | "PutMetricData" => {
+            desk.own("*");
+        }
+        "ListTagsForResource" | "TagResource" | "UntagResource" => {
+            desk.own(desk.text("ResourceARN"));
+        }
+        _ => return None,
+    }
+    Some(())
+}
+
+pub(super) fn quotas(desk: &mut Desk<'_>) -> Option<()> {
+    crate::services::quotas::OPERATIONS
+        .contains(&desk.operation())
+        .then(|| {
+            desk.own("*");
+        })
+}
 
 pub(super) fn ecr(desk: &mut Desk<'_>) -> Option<()> {
     let tagged = desk.tags(desk.call.input.pairs("tags", "Key", "Value"));
