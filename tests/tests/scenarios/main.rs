@@ -9,6 +9,7 @@ mod doctor;
 mod failure;
 mod interruption;
 mod load;
+mod permissions;
 #[allow(dead_code)]
 #[path = "../provision/place.rs"]
 mod place;

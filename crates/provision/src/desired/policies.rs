@@ -86,7 +86,7 @@ pub(super) fn roles(graph: &mut Graph, place: &Place<'_>, key: &str) -> Roles {
     Roles {
         execution: role(RoleName::Execution, execution(place)),
         task: role(RoleName::Task, Vec::new()),
-        codedeploy: role(RoleName::CodeDeploy, codedeploy(place, key)),
+        codedeploy: role(RoleName::CodeDeploy, codedeploy(place)),
         codebuild: role(RoleName::CodeBuild, codebuild(place, key)),
         codepipeline: role(RoleName::CodePipeline, codepipeline(place, key)),
         events: role(RoleName::Events, events(place)),
@@ -171,12 +171,17 @@ fn execution(place: &Place<'_>) -> Vec<Value> {
 }
 
 /// Make and remove task sets, move the listeners. Listeners and rules are told from others' by the balancer's name.
-fn codedeploy(place: &Place<'_>, key: &str) -> Vec<Value> {
+fn codedeploy(place: &Place<'_>) -> Vec<Value> {
     let app = place.names.app();
     let cluster = place.spec.cluster_name(place.facts);
     let balancer = balancer(place);
     let service = place.arn("ecs", &format!("service/{cluster}/{app}"));
     let task_sets = place.arn("ecs", &format!("task-set/{cluster}/{app}/*"));
+    // AWS knows no resource for this action: it is told from others' by a condition.
+    let create_task_set = with_condition(
+        allow("CreateTaskSet", &["ecs:CreateTaskSet"], json!("*")),
+        json!({ "ArnEqualsIfExists": { "ecs:service": service } }),
+    );
     let listeners = place.arn(
         "elasticloadbalancing",
         &format!("listener/app/{balancer}/*"),
@@ -196,11 +201,8 @@ fn codedeploy(place: &Place<'_>, key: &str) -> Vec<Value> {
             &["ecs:DescribeServices", "ecs:UpdateServicePrimaryTaskSet"],
             json!(service),
         ),
-        allow(
-            "TaskSets",
-            &["ecs:CreateTaskSet", "ecs:DeleteTaskSet"],
-            json!([service, task_sets]),
-        ),
+        create_task_set,
+        allow("TaskSets", &["ecs:DeleteTaskSet"], json!(task_sets)),
         allow("ElbRead", &read, json!("*")),
         allow(
             "ElbListeners",
@@ -212,12 +214,6 @@ fn codedeploy(place: &Place<'_>, key: &str) -> Vec<Value> {
             &["elasticloadbalancing:ModifyRule"],
             json!(rules),
         ),
-        allow(
-            "AppSpec",
-            &["s3:GetObject", "s3:GetObjectVersion"],
-            json!(artifacts(place)),
-        ),
-        allow("AppSpecKey", &["kms:Decrypt"], json!(key)),
         pass_task_roles(place),
     ]
 }
@@ -274,7 +270,6 @@ fn codepipeline(place: &Place<'_>, key: &str) -> Vec<Value> {
     let read_source = [
         "codecommit:GetBranch",
         "codecommit:GetCommit",
-        "codecommit:GetRepository",
         "codecommit:UploadArchive",
         "codecommit:GetUploadArchiveStatus",
         "codecommit:CancelUploadArchive",
@@ -361,15 +356,9 @@ const WRITE_LOG: [&str; 2] = ["logs:CreateLogStream", "logs:PutLogEvents"];
 
 const READ_AND_WRITE: [&str; 3] = ["s3:GetObject", "s3:GetObjectVersion", "s3:PutObject"];
 
-const USE_KEY: [&str; 7] = [
-    "kms:Decrypt",
-    "kms:Encrypt",
-    "kms:GenerateDataKey",
-    "kms:GenerateDataKeyWithoutPlaintext",
-    "kms:ReEncryptFrom",
-    "kms:ReEncryptTo",
-    "kms:DescribeKey",
-];
+/// What S3 asks KMS for in the name of who reads and writes objects (S3 user guide, "Using server-side encryption with AWS KMS
+/// keys"); nothing of ours uses the key otherwise.
+const USE_KEY: [&str; 2] = ["kms:Decrypt", "kms:GenerateDataKey"];
 
 fn repository(place: &Place<'_>) -> String {
     place.arn("ecr", &format!("repository/{}", place.names.app()))

@@ -274,6 +274,7 @@ fn what_can_not_be_had_is_said() {
 fn roles_are_narrow() {
     let without_resource = [
         "ecr:GetAuthorizationToken",
+        "ecs:CreateTaskSet",
         "elasticloadbalancing:DescribeListeners",
         "elasticloadbalancing:DescribeRules",
         "elasticloadbalancing:DescribeTargetGroups",
@@ -308,6 +309,14 @@ fn roles_are_narrow() {
                     without_resource.contains(&action),
                     "{action}"
                 );
+                // What changes something without a resource is held by a condition.
+                if action == "ecs:CreateTaskSet" {
+                    let service = &statement["Condition"]["ArnEqualsIfExists"]["ecs:service"];
+                    assert_eq!(
+                        service,
+                        "arn:aws:ecs:eu-central-1:111122223333:service/web/web"
+                    );
+                }
             }
         }
     }

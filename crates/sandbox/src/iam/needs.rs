@@ -54,6 +54,7 @@ pub(crate) fn needs(world: &World, call: &Call) -> Option<Vec<Need>> {
         "s3" => s3::read(&mut desk),
         "servicequotas" => others::quotas(&mut desk),
         "sts" => others::sts(&mut desk),
+        "tagging" => others::tagging(&mut desk),
         _ => None,
     };
     known.map(|()| desk.finish())
@@ -84,9 +85,10 @@ impl<'a> Desk<'a> {
 
     /// The call's own action.
     fn own_action(&self) -> String {
-        // CloudWatch signs by another name than policies know it by.
+        // Some services sign by another name than policies know them by.
         let prefix = match self.call.service.as_str() {
             "monitoring" => "cloudwatch",
+            "tagging" => "tag",
             service => service,
         };
         format!("{prefix}:{}", self.call.operation)

@@ -1088,6 +1088,8 @@ async fn a_role_that_is_gone_fails_the_deployment() {
     let account = Account::new(&Stage::default()).await;
     let id = account.deploy("2").await;
     account.until(&id, "Ready", 120).await;
+    let policy = json!({"RoleName": "codedeploy", "PolicyName": "all"});
+    account.ok("iam", "DeleteRolePolicy", policy).await;
     account
         .ok("iam", "DeleteRole", json!({"RoleName": "codedeploy"}))
         .await;

@@ -48,6 +48,12 @@ pub(super) fn quotas(desk: &mut Desk<'_>) -> Option<()> {
         })
 }
 
+pub(super) fn tagging(desk: &mut Desk<'_>) -> Option<()> {
+    (desk.operation() == "GetResources").then(|| {
+        desk.own("*");
+    })
+}
+
 pub(super) fn ecr(desk: &mut Desk<'_>) -> Option<()> {
     let tagged = desk.tags(desk.call.input.pairs("tags", "Key", "Value"));
     desk.tag_keys_of("tagKeys");

@@ -857,6 +857,8 @@ async fn a_task_waits_for_its_role() {
         ..Stage::default()
     })
     .await;
+    let policy = json!({"RoleName": "execution", "PolicyName": "all"});
+    account.ok("iam", "DeleteRolePolicy", policy).await;
     account
         .ok("iam", "DeleteRole", json!({"RoleName": "execution"}))
         .await;
