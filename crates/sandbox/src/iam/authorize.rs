@@ -142,7 +142,9 @@ pub(crate) fn refusal(call: &Call, denial: &Denial) -> Result<Reply, Fault> {
     }
     let fault = match call.protocol {
         Protocol::Json => Fault::new("AccessDeniedException", denial.to_string()),
-        Protocol::Query | Protocol::Cbor => Fault::new("AccessDenied", denial.to_string()).status(403),
+        Protocol::Query | Protocol::Cbor => {
+            Fault::new("AccessDenied", denial.to_string()).status(403)
+        }
         Protocol::Ec2 => Fault::new(
             "UnauthorizedOperation",
             format!("You are not authorized to perform this operation. {denial}"),

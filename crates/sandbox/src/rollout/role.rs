@@ -31,10 +31,7 @@ impl<'a> Role<'a> {
         let source = world.arn("codedeploy", region, &group);
         let service = "codedeploy.amazonaws.com";
         Actor::assume(world, region, role, service, &source, &deployment.id)
-            .map(|actor| Self {
-                actor,
-                deployment,
-            })
+            .map(|actor| Self { actor, deployment })
             .map_err(|reason| {
                 let message = format!("CodeDeploy can't assume the service role {role}: {reason}");
                 error("IAM_ROLE_PERMISSIONS", message)
