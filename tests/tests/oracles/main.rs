@@ -8,6 +8,7 @@ mod command_line;
 mod documents;
 mod drift;
 mod moto;
+mod needs;
 mod oracle;
 #[allow(dead_code)]
 #[path = "../provision/place.rs"]
