@@ -78,7 +78,9 @@ fn bare(service: &str, operation: &str) -> Request<Bytes> {
     match service {
         "ec2" | "elasticloadbalancing" | "iam" | "sts" => request
             .header("content-type", "application/x-www-form-urlencoded")
-            .body(Bytes::from(format!("Action={operation}&Version=2000-01-01"))),
+            .body(Bytes::from(format!(
+                "Action={operation}&Version=2000-01-01"
+            ))),
         _ => request
             .header("x-amz-target", format!("Target.{operation}"))
             .body(Bytes::from_static(b"{}")),

@@ -315,10 +315,6 @@ fn codepipeline(place: &Place<'_>, key: &str) -> Vec<Value> {
             &["ecs:RegisterTaskDefinition"],
             json!(definitions),
         ),
-        with_condition(
-            allow("TagTaskDef", &["ecs:TagResource"], json!(definitions)),
-            json!({ "StringEquals": { "ecs:CreateAction": "RegisterTaskDefinition" } }),
-        ),
         pass_task_roles(place),
     ]
 }

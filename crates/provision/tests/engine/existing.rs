@@ -230,11 +230,15 @@ fn own_roles_beside_what_exists() {
         "listener/app/shared/50dc6c495c0c9188/*",
         "role/teams/puller",
         "role/teams/web",
-        KEY,
     ] {
         assert!(shifter.contains(part), "{part} is missing in {shifter}");
     }
     assert!(!shifter.contains("service/web/web"), "{shifter}");
+    // CodeDeploy gets its AppSpec with the deployment, and needs no key; who reads and writes artifacts does.
+    for name in ["role/codebuild", "role/codepipeline"] {
+        let role = properties(&graph, name).to_string();
+        assert!(role.contains(KEY), "{name}: {role}");
+    }
 }
 
 /// Where nothing else is said, the test listener is for the network's own addresses, which only the account knew.

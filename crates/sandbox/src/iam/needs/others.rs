@@ -163,7 +163,13 @@ pub(super) fn iam(desk: &mut Desk<'_>) -> Option<()> {
     let operation = desk.operation();
     let tagged = desk.tags(desk.call.input.pairs("Tags", "Key", "Value"));
     desk.tag_keys_of("TagKeys");
-    if ["GetAccountAuthorizationDetails", "ListPolicies", "ListRoles"].contains(&operation) {
+    if [
+        "GetAccountAuthorizationDetails",
+        "ListPolicies",
+        "ListRoles",
+    ]
+    .contains(&operation)
+    {
         desk.own("*");
         return Some(());
     }
@@ -224,7 +230,7 @@ pub(super) fn iam(desk: &mut Desk<'_>) -> Option<()> {
 /// What is about a managed policy itself.
 fn managed_policy(desk: &mut Desk<'_>, tagged: bool) -> Option<()> {
     let operation = desk.operation();
-    if operation == "UpdateAssumeRolePolicy" || !roles::OPERATIONS.contains(&operation) {
+    if !roles::OPERATIONS.contains(&operation) {
         return None;
     }
     if operation != "CreatePolicy" {
