@@ -203,6 +203,8 @@ const ACCESS: &[&str] = &[
     "SubscriptionRequiredException",
     "UnauthorizedAccess",
     "Forbidden",
+    // An answer to HEAD has no body, and so no code.
+    "HTTP403",
 ];
 
 /// Codes for a missing thing that no suffix tells.
@@ -308,7 +310,7 @@ fn hint(
 ) -> Option<String> {
     Some(match kind {
         CloudErrorKind::Access => {
-            format!("the caller lacks the permission {service}:{operation}, or a policy of the organisation denies it")
+            format!("the caller lacks the permission {service}:{operation}, or a policy of the organisation denies it; `ecspipe policy up|deploy|operate|down` prints what is needed")
         }
         CloudErrorKind::Credentials if code.contains("Expired") => {
             "the login has expired: log in again, for instance with `aws sso login` or `aws login`".to_owned()

@@ -8,7 +8,7 @@ pub mod quota;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use ecspipe_spec::{Facts, Spec};
+use ecspipe_spec::{Facts, Spec, Zones};
 use futures::future::BoxFuture;
 use futures::{FutureExt as _, join};
 use serde::Serialize;
@@ -96,6 +96,9 @@ impl Check {
     fn unknown(check: &str, error: &CloudError) -> Self {
         let check = Self::skipped(check, error.to_string());
         match &error.hint {
+            _ if error.kind == CloudErrorKind::Access => {
+                check.next("allow what `ecspipe policy doctor` prints")
+            }
             Some(hint) => check.next(hint.clone()),
             None => check,
         }
@@ -391,7 +394,8 @@ async fn uses(survey: &dyn Survey, spec: &Spec, facts: &Facts) -> (Option<Check>
 /// What `up` would do.
 async fn planned(survey: &dyn Survey, inputs: &Inputs<'_>) -> Result<Plan, Check> {
     let mut facts: Facts = inputs.facts.clone();
-    if inputs.spec.network.is_own() && facts.zones.is_empty() {
+    let counted = matches!(inputs.spec.network.zones, Zones::Count(_));
+    if counted && inputs.spec.network.is_own() && facts.zones.is_empty() {
         facts.zones = survey
             .zones()
             .await

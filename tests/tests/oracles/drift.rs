@@ -11,6 +11,14 @@ use super::place::Place;
 
 /// Makes the account differ from what is wanted, and then `up` twice: the second finds nothing to do.
 pub(crate) async fn and_back(place: &Place) {
+    meddle(place).await;
+    let plan = place.up().await;
+    assert!(plan.steps.len() > 25, "{}", plan.steps.len());
+    place.assert_settled().await;
+}
+
+/// Makes the account differ from what is wanted.
+pub(crate) async fn meddle(place: &Place) {
     let owned = place.inventory().await.owned;
     let mut failed = Vec::new();
     for (key, have) in &owned {
@@ -38,9 +46,6 @@ pub(crate) async fn and_back(place: &Place) {
         failed.extend(updated.err().map(|error| format!("{key}: {error}")));
     }
     assert_eq!(failed, Vec::<String>::new());
-    let plan = place.up().await;
-    assert!(plan.steps.len() > 25, "{}", plan.steps.len());
-    place.assert_settled().await;
 }
 
 /// What `have` becomes.

@@ -308,9 +308,7 @@ OK       clock              agrees with AWS's
 SKIPPED  region             ec2 DescribeRegions: User:
                             arn:aws:iam::111122223333:user/you is not authorized
                             to perform: ec2:DescribeRegions (AccessDenied)
-                            next: the caller lacks the permission
-                                  ec2:DescribeRegions, or a policy of the
-                                  organisation denies it
+                            next: allow what `ecspipe policy doctor` prints
 SKIPPED  permissions        can't be asked: iam SimulatePrincipalPolicy: User:
                             arn:aws:iam::111122223333:user/you is not authorized
                             to perform: iam:SimulatePrincipalPolicy
@@ -320,8 +318,7 @@ SKIPPED  permissions        can't be asked: iam SimulatePrincipalPolicy: User:
 SKIPPED  service roles      iam GetRole: User: arn:aws:iam::111122223333:user/
                             you is not authorized to perform: iam:GetRole
                             (AccessDenied)
-                            next: the caller lacks the permission iam:GetRole,
-                                  or a policy of the organisation denies it
+                            next: allow what `ecspipe policy doctor` prints
 SKIPPED  image              httpd:2.4.58 is Docker Hub's, which limits anonymous
                             pulls by address; its architecture can't be seen
 OK       plan               41 to create, 0 to change, 0 to delete
@@ -329,51 +326,37 @@ SKIPPED  VPCs               servicequotas GetServiceQuota: User:
                             arn:aws:iam::111122223333:user/you is not authorized
                             to perform: servicequotas:GetServiceQuota
                             (AccessDenied)
-                            next: the caller lacks the permission
-                                  servicequotas:GetServiceQuota, or a policy of
-                                  the organisation denies it
+                            next: allow what `ecspipe policy doctor` prints
 SKIPPED  internet gateways  servicequotas GetServiceQuota: User:
                             arn:aws:iam::111122223333:user/you is not authorized
                             to perform: servicequotas:GetServiceQuota
                             (AccessDenied)
-                            next: the caller lacks the permission
-                                  servicequotas:GetServiceQuota, or a policy of
-                                  the organisation denies it
+                            next: allow what `ecspipe policy doctor` prints
 SKIPPED  elastic IPs        servicequotas GetServiceQuota: User:
                             arn:aws:iam::111122223333:user/you is not authorized
                             to perform: servicequotas:GetServiceQuota
                             (AccessDenied)
-                            next: the caller lacks the permission
-                                  servicequotas:GetServiceQuota, or a policy of
-                                  the organisation denies it
+                            next: allow what `ecspipe policy doctor` prints
 SKIPPED  NAT gateways       servicequotas GetServiceQuota: User:
                             arn:aws:iam::111122223333:user/you is not authorized
                             to perform: servicequotas:GetServiceQuota
                             (AccessDenied)
-                            next: the caller lacks the permission
-                                  servicequotas:GetServiceQuota, or a policy of
-                                  the organisation denies it
+                            next: allow what `ecspipe policy doctor` prints
 SKIPPED  load balancers     servicequotas GetServiceQuota: User:
                             arn:aws:iam::111122223333:user/you is not authorized
                             to perform: servicequotas:GetServiceQuota
                             (AccessDenied)
-                            next: the caller lacks the permission
-                                  servicequotas:GetServiceQuota, or a policy of
-                                  the organisation denies it
+                            next: allow what `ecspipe policy doctor` prints
 SKIPPED  target groups      servicequotas GetServiceQuota: User:
                             arn:aws:iam::111122223333:user/you is not authorized
                             to perform: servicequotas:GetServiceQuota
                             (AccessDenied)
-                            next: the caller lacks the permission
-                                  servicequotas:GetServiceQuota, or a policy of
-                                  the organisation denies it
+                            next: allow what `ecspipe policy doctor` prints
 SKIPPED  Fargate vCPUs      servicequotas GetServiceQuota: User:
                             arn:aws:iam::111122223333:user/you is not authorized
                             to perform: servicequotas:GetServiceQuota
                             (AccessDenied)
-                            next: the caller lacks the permission
-                                  servicequotas:GetServiceQuota, or a policy of
-                                  the organisation denies it
+                            next: allow what `ecspipe policy doctor` prints
 
 4 OK, 0 NOT OK, 11 SKIPPED
 

@@ -48,7 +48,7 @@ fn bundle(sheet: &mut Sheet<'_>) {
     sheet.allow_if(
         "BundleKey",
         "lets S3 encrypt the deployment files with the app's key, and only for that bucket",
-        &["kms:GenerateDataKey"],
+        &["kms:Decrypt", "kms:GenerateDataKey"],
         [keys],
         condition,
     );
@@ -77,6 +77,7 @@ fn start(sheet: &mut Sheet<'_>) {
 }
 
 fn attend(sheet: &mut Sheet<'_>) {
+    sheet.list(&["ecs:DescribeTaskDefinition"]);
     sheet.allow(
         "Attend",
         "lets a deployment go on, and stops it; AWS takes no narrower resource for it",
@@ -116,7 +117,6 @@ fn follow(sheet: &mut Sheet<'_>) {
     sheet.list(&[
         "codedeploy:BatchGetDeploymentTargets",
         "codedeploy:ListDeploymentTargets",
-        "ecs:DescribeTaskDefinition",
         "elasticloadbalancing:DescribeListeners",
         "elasticloadbalancing:DescribeLoadBalancers",
         "elasticloadbalancing:DescribeTargetGroups",
@@ -189,10 +189,13 @@ fn doctor(sheet: &mut Sheet<'_>) {
         "ec2:DescribeInternetGateways",
         "ec2:DescribeNatGateways",
         "ec2:DescribeRegions",
+        "ec2:DescribeSubnets",
         "ec2:DescribeVpcs",
+        "ecs:ListClusters",
         "elasticloadbalancing:DescribeLoadBalancers",
         "elasticloadbalancing:DescribeTargetGroups",
-        "servicequotas:ListServiceQuotas",
+        "servicequotas:GetAWSDefaultServiceQuota",
+        "servicequotas:GetServiceQuota",
     ]);
     let images = sheet.arn("ecr", "repository/*");
     sheet.allow(

@@ -181,11 +181,7 @@ fn definition(sheet: &mut Sheet<'_>) {
         sheet.allow(
             "DefinitionChange",
             "registers the first task definition, with the app's tags",
-            &[
-                "ecs:RegisterTaskDefinition",
-                "ecs:TagResource",
-                "ecs:UntagResource",
-            ],
+            &["ecs:RegisterTaskDefinition", "ecs:TagResource"],
             arns.clone(),
         );
         pass_to_tasks(sheet);

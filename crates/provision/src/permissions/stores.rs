@@ -48,8 +48,8 @@ fn keys(sheet: &mut Sheet<'_>) {
         );
         sheet.allow_if(
             "KeyTag",
-            "puts the app's tags on the key, in the call that makes it too",
-            &["kms:TagResource"],
+            "gives the key the app's tags and its policy, in the call that makes it",
+            &["kms:PutKeyPolicy", "kms:TagResource"],
             any_key.clone(),
             condition,
         );
@@ -73,6 +73,7 @@ fn keys(sheet: &mut Sheet<'_>) {
                 "kms:CancelKeyDeletion",
                 "kms:EnableKey",
                 "kms:PutKeyPolicy",
+                "kms:TagResource",
                 "kms:UntagResource",
                 "kms:UpdateKeyDescription",
             ],
