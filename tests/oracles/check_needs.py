@@ -1,6 +1,6 @@
 """Holds what the sandbox says that calls need against the service authorization reference, as parliament carries it.
 
-Standard input: a line of JSON for each need, [action, resource]. Standard output: {"checked": …, "problems": […]}.
+Standard input: a line of JSON for each need, [action, resource]; an empty resource is one that is not known. Standard output: {"checked": …, "problems": […]}.
 """
 
 import json
@@ -39,6 +39,10 @@ def main():
             problems.append(f"{action}: no such action")
             continue
         kinds = {r["resource_type"].rstrip("*") for r in privilege["resource_types"]} - {""}
+        if not resource:
+            if not kinds:
+                problems.append(f"{action}: knows no resource, and one was named")
+            continue
         if resource == "*":
             if kinds and all(r["resource_type"].endswith("*") for r in privilege["resource_types"] if r["resource_type"]):
                 problems.append(f"{action}: is about {sorted(kinds)}, and no resource was named")
