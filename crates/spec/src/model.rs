@@ -118,7 +118,8 @@ pub struct Zone {
 
 impl Network {
     /// The zones with their subnets. A count takes the first `available` zones by name and cuts the VPC's range into
-    /// equal blocks (a power of two that holds twice the count): public subnets first, private ones from the middle on.
+    /// equal blocks (a power of two that holds twice the count): public subnets first, private ones from the middle on. In a
+    /// range of /20 or larger a zone's blocks don't depend on the count.
     /// The error says that the region has too few zones.
     pub fn subnets(&self, available: &[String]) -> Result<Vec<Zone>, String> {
         let count = match &self.zones {
@@ -146,15 +147,31 @@ impl Network {
     }
 }
 
-/// The blocks that a count of zones is served from: the range cut into a power of two of equal parts, at least two a zone.
+/// The blocks that a count of zones is served from: the range cut into a power of two of equal parts, see [`parts`].
 /// Validation has checked that the parts are legal subnets (/28 or larger).
 fn carve(cidr: Ipv4Net, count: usize) -> Vec<Ipv4Net> {
-    let parts = (count * 2).next_power_of_two();
-    let bits = u8::try_from(parts.trailing_zeros()).unwrap_or(0);
+    let bits = u8::try_from(parts(cidr, count).trailing_zeros()).unwrap_or(0);
     cidr.subnets(cidr.prefix_len() + bits)
         .map(Iterator::collect)
         .unwrap_or_default()
 }
+
+/// Into how many blocks a range is cut for a count of zones. A large one is always cut for the most zones there can be, so
+/// that one more zone moves none of the others; a small one only for as many as there are, as its blocks are scarce.
+pub(crate) fn parts(cidr: Ipv4Net, count: usize) -> usize {
+    let zones = if cidr.prefix_len() <= LARGE {
+        MOST_ZONES
+    } else {
+        count
+    };
+    (zones * 2).next_power_of_two()
+}
+
+/// The most zones that a spec may ask for.
+const MOST_ZONES: usize = 6;
+
+/// A range of this length or shorter gives blocks of /24 and larger to the most zones: room for hundreds of tasks each.
+const LARGE: u8 = 20;
 
 /// How private subnets reach the world.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]

@@ -259,9 +259,15 @@ impl Rules<'_> {
     }
 
     fn carved(&mut self, count: u8, cidr: Option<Ipv4Net>, (at, path): (At, &str)) -> Zones {
-        let parts = (u32::from(count) * 2).next_power_of_two();
-        let prefix = cidr.map(|cidr| u32::from(cidr.prefix_len()) + parts.trailing_zeros());
-        if let (Some(cidr), Some(prefix @ 29..)) = (cidr, prefix) {
+        let cut = cidr.map(|cidr| {
+            let parts = crate::model::parts(cidr, usize::from(count));
+            (
+                cidr,
+                parts,
+                u32::from(cidr.prefix_len()) + parts.trailing_zeros(),
+            )
+        });
+        if let Some((cidr, parts, prefix @ 29..)) = cut {
             let message =
                 format!("{cidr} cut into {parts} subnets for {count} zones gives /{prefix}");
             let hint = "a subnet is /28 at the least: take a larger `cidr` or fewer zones";

@@ -398,6 +398,19 @@ proptest! {
         }
         prop_assert!(network.subnets(&zones[..count - 1]).is_err());
     }
+
+    /// In a range with room, one more zone leaves the others where they are.
+    #[test]
+    fn zones_of_a_large_range_stay_where_they_are(count in 2..6_usize, prefix in 16..=20_u8) {
+        let carved = |count: usize| {
+            let text = format!("version: 1\napp: web\nservice: {{ port: 80 }}\nnetwork: {{ cidr: 10.0.0.0/{prefix}, zones: {count} }}\n");
+            let zones: Vec<String> = "abcdef".chars().map(|letter| format!("eu-central-1{letter}")).collect();
+            parses(&text).network.subnets(&zones).unwrap()
+        };
+        let (fewer, more) = (carved(count), carved(count + 1));
+        prop_assert_eq!(&fewer[..], &more[..count]);
+        prop_assert!(fewer[0].public.prefix_len() <= 24);
+    }
 }
 
 #[test]
