@@ -278,6 +278,12 @@ fn forward(world: &mut World, region: &str, group: &str, path: &str) -> Result<P
         return Err(notice(503, "no task is registered behind this listener"));
     }
     let (address, port) = &targets[(turn % targets.len() as u64) as usize];
+    if !elbv2::is_reached(world, region, group, address, *port) {
+        return Err(notice(
+            504,
+            &format!("no security group lets the balancer through to {address}:{port}"),
+        ));
+    }
     ecs::answer(world, region, address, *port, path).ok_or_else(|| {
         notice(
             502,
@@ -326,6 +332,7 @@ fn location(seen: &Seen, parts: [&String; 5]) -> String {
 fn notice(status: u16, text: &str) -> Page {
     let title = match status {
         502 => "502 Bad Gateway",
+        504 => "504 Gateway Time-out",
         _ => "503 Service Temporarily Unavailable",
     };
     let body = format!(

@@ -11,6 +11,7 @@ mod group;
 mod interface;
 mod listing;
 mod nat;
+mod reach;
 mod route;
 mod tag;
 mod vpc;
@@ -34,6 +35,7 @@ use crate::world::{Tags, World};
 
 pub(crate) use self::address::public_ip;
 pub(crate) use self::interface::{Wanted, attach, attach_interface, release_interface};
+pub(crate) use self::reach::{lets_through, subnet_at};
 pub(crate) use self::vpc::{free_addresses, subnet};
 
 /// The operations that the sandbox has.

@@ -66,6 +66,17 @@ impl Rule {
     }
 }
 
+impl State {
+    /// The id of the group that comes with a VPC.
+    pub(super) fn default_group(&self, vpc: &str) -> Option<String> {
+        let own = |group: &Group| group.vpc == vpc && group.name == DEFAULT;
+        let mut groups = self.groups.iter();
+        groups
+            .find(|(_, group)| own(group))
+            .map(|(id, _)| id.clone())
+    }
+}
+
 /// The group that comes with a VPC: everything out, everything in from itself.
 pub(super) fn create_default(world: &mut World, call: &Call, vpc: &str) {
     let id = world.id("sg");

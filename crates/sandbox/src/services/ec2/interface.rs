@@ -43,7 +43,8 @@ pub(crate) struct Wanted<'a> {
     pub(crate) description: &'a str,
 }
 
-/// Makes a network interface in a subnet, as a load balancer or a task gets one; answers (interface id, private address).
+/// Makes a network interface in a subnet, as a load balancer or a task gets one; answers (interface id, private address). One
+/// without groups of its own is a member of the VPC's.
 pub(crate) fn attach_interface(
     world: &mut World,
     region: &str,
@@ -51,11 +52,16 @@ pub(crate) fn attach_interface(
     groups: &[String],
     description: &str,
 ) -> Result<(String, String), Fault> {
+    let state = &world.at(region).ec2;
+    let own = match groups {
+        [] => state.default_group(&state.vpc_of(subnet)?),
+        _ => None,
+    };
     attach(
         world,
         region,
         subnet,
-        groups,
+        own.as_ref().map_or(groups, std::slice::from_ref),
         Wanted {
             kind: "interface",
             public: None,

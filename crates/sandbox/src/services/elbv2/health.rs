@@ -1,7 +1,8 @@
 //! A target's health: from when it was registered, the group's check, and what the task answers at present.
 
+use super::Balancer;
 use crate::clock::Millis;
-use crate::services::ecs;
+use crate::services::{ec2, ecs};
 use crate::world::World;
 
 /// A target's health as a balancer sees it.
@@ -62,7 +63,8 @@ pub(crate) fn in_service(world: &World, region: &str, target_group: &str) -> Vec
     let registered = group
         .into_iter()
         .flat_map(|group| group.targets.iter())
-        .filter(|target| target.gone.is_none());
+        .filter(|target| target.gone.is_none())
+        .filter(|target| is_served(world, region, target_group, &target.address));
     let registered: Vec<(String, u16)> = registered
         .map(|target| (target.address.clone(), target.port))
         .collect();
@@ -75,6 +77,49 @@ pub(crate) fn in_service(world: &World, region: &str, target_group: &str) -> Vec
     } else {
         healthy
     }
+}
+
+/// Whether a balancer of the group stands in the zone of a target: one that doesn't sends nothing there.
+fn is_served(world: &World, region: &str, target_group: &str, address: &str) -> bool {
+    let zone = |subnet: &str| ec2::subnet(world, region, subnet).map(|facts| facts.zone);
+    let Some(of_target) = ec2::subnet_at(world, region, address).and_then(zone) else {
+        return true;
+    };
+    let served = |balancer: &Balancer| {
+        let mut zones = balancer.subnets.keys().filter_map(|subnet| zone(subnet));
+        zones.any(|zone| zone == of_target)
+    };
+    balancers(world, region, target_group).any(served)
+}
+
+/// Whether security groups let a balancer of the group through to a target.
+pub(crate) fn is_reached(
+    world: &World,
+    region: &str,
+    target_group: &str,
+    address: &str,
+    port: u16,
+) -> bool {
+    let reaches = |balancer: &Balancer| {
+        let from = |interface: &String| {
+            let sender = (interface.as_str(), balancer.groups.as_slice());
+            ec2::lets_through(world, region, sender, address, port)
+        };
+        balancer.subnets.values().any(from)
+    };
+    balancers(world, region, target_group).any(reaches)
+}
+
+/// The balancers whose listeners forward to a group.
+fn balancers<'a>(
+    world: &'a World,
+    region: &str,
+    target_group: &str,
+) -> impl Iterator<Item = &'a Balancer> {
+    let state = world.regions.get(region).map(|region| &region.elbv2);
+    let arns = state.map(|state| state.balancers_of(target_group));
+    let found = move |arn: String| state.and_then(|state| state.balancers.get(&arn));
+    arns.into_iter().flatten().filter_map(found)
 }
 
 /// Health, reason and description, as DescribeTargetHealth gives them.
@@ -123,9 +168,15 @@ pub(super) fn verdict(
             "Target group is not configured to receive traffic from the load balancer";
         return say(Health::Unused, "Target.NotInUse", description);
     }
+    if !is_served(world, region, target_group, address) {
+        let description =
+            "Target is in an Availability Zone that is not enabled for the load balancer";
+        return say(Health::Unused, "Target.NotInUse", description);
+    }
     let check = &group.check;
     let check_port = check.port.parse().unwrap_or(port);
-    let page = ecs::answer(world, region, address, check_port, &check.path);
+    let page = ecs::answer(world, region, address, check_port, &check.path)
+        .filter(|_| is_reached(world, region, target_group, address, check_port));
     let status = page.map(|page| page.status);
     let good = status.is_some_and(|status| matches(&check.matcher, status));
     let checks = if good { check.healthy } else { check.unhealthy };
