@@ -153,6 +153,9 @@ pub struct Render {
     /// Render your own handlebars template with the resolved spec, and print it.
     #[arg(long, value_name = "FILE.hbs")]
     pub template: Option<PathBuf>,
+    /// Look up the tasks' subnets and security groups, and name them in the AppSpec; left out, new tasks stand where the present ones do.
+    #[arg(long, conflicts_with_all = ["resolved", "template"])]
+    pub network: bool,
     /// The account's twelve digits; AWS is asked where neither this, the spec nor ECSPIPE_ACCOUNT says.
     #[arg(long, value_name = "ID", env = "ECSPIPE_ACCOUNT")]
     pub account: Option<String>,

@@ -185,6 +185,9 @@ impl From<ecspipe_provision::Error> for Failure {
                 }
                 first
             }
+            Error::NotUp(_) => {
+                Self::new(Exit::Incomplete, message).hint("run `ecspipe up` first, then deploy")
+            }
             Error::Refused(refusals) => {
                 let details = refusals
                     .iter()

@@ -11,7 +11,7 @@ use ecspipe_provision::{
     Depth, Detail, Existing, Found, Graph, Inputs, Inventory, Lookup as _, Outputs, Scope,
     TagSource,
 };
-use ecspipe_render::direct;
+use ecspipe_render::{Network, direct};
 use ecspipe_sandbox::Sandbox;
 use ecspipe_spec::{Facts, Names, Source, Spec, Zones};
 use serde::Deserialize;
@@ -145,35 +145,77 @@ impl Place {
     pub(crate) async fn look(&self, detail: Detail) -> Result<(Graph, Inventory), Failure> {
         let (graph, scope) = self.wanted(detail)?;
         let inventory = ecspipe_provision::observe(&self.account, &scope).await?;
+        let graph = match detail {
+            Detail::Properties => self.beside(&inventory)?,
+            Detail::Identity => graph,
+        };
         Ok((graph, inventory))
     }
 
     /// The same for whoever only compares: with fewer calls, and tags that may be some seconds old.
     pub(crate) async fn review(&self) -> Result<(Graph, Inventory), Failure> {
-        let (graph, scope) = self.wanted(Detail::Properties)?;
+        let (_, scope) = self.wanted(Detail::Properties)?;
         let scope = Scope {
             tag_source: TagSource::Index,
             ..scope
         };
         let inventory = ecspipe_provision::observe(&self.account, &scope).await?;
-        Ok((graph, inventory))
+        Ok((self.beside(&inventory)?, inventory))
     }
 
     /// The wanted resources, and where to look for them.
     pub(crate) fn wanted(&self, detail: Detail) -> Result<(Graph, Scope), Failure> {
         let buildspec = ecspipe_render::buildspec(&self.spec, &self.facts)?;
-        let inputs = Inputs {
-            spec: &self.spec,
-            facts: &self.facts,
-            buildspec: &buildspec,
-            existing: &self.existing,
-        };
+        let inputs = self.inputs(&buildspec, &self.existing);
         let graph = match detail {
             Detail::Properties => ecspipe_provision::desired(&inputs)?,
             Detail::Identity => ecspipe_provision::named(&inputs)?,
         };
         let scope = ecspipe_provision::scope(&inputs, &graph);
         Ok((graph, Scope { detail, ..scope }))
+    }
+
+    /// What is wanted beside what the account holds: running tasks need some of that until they have moved.
+    pub(crate) fn beside(&self, inventory: &Inventory) -> Result<Graph, Failure> {
+        let buildspec = ecspipe_render::buildspec(&self.spec, &self.facts)?;
+        let inputs = self.inputs(&buildspec, &self.existing);
+        Ok(ecspipe_provision::desired_beside(&inputs, inventory)?)
+    }
+
+    fn inputs<'a>(&'a self, buildspec: &'a str, existing: &'a Existing) -> Inputs<'a> {
+        Inputs {
+            spec: &self.spec,
+            facts: &self.facts,
+            buildspec,
+            existing,
+        }
+    }
+
+    /// Where the next deployment's tasks stand: looked up, as only the account knows the ids. An account that isn't ready for
+    /// them is an error: the deployment would wait for healthy tasks in vain.
+    pub(crate) async fn network(&self) -> Result<Network, Failure> {
+        let buildspec = ecspipe_render::buildspec(&self.spec, &self.facts)?;
+        // Whoever only asked for names needs the network itself now.
+        let existing = if self.existing.missing(&self.spec).is_empty() {
+            self.existing.clone()
+        } else {
+            let found = self.look_up(Depth::Everything).await?;
+            if !found.problems.is_empty() {
+                return Err(ecspipe_provision::Error::Unfit(found.problems).into());
+            }
+            found.existing
+        };
+        let inputs = self.inputs(&buildspec, &existing);
+        let graph = ecspipe_provision::desired(&inputs)?;
+        let scope = ecspipe_provision::scope(&inputs, &graph);
+        let kinds = ecspipe_provision::TASK_NETWORK_KINDS;
+        let inventory = ecspipe_provision::observe_kinds(&self.account, &scope, &kinds).await?;
+        let network = ecspipe_provision::task_network(&graph, &inventory)?;
+        Ok(Network {
+            subnets: network.subnets,
+            security_groups: network.security_groups,
+            public_addresses: network.public_addresses,
+        })
     }
 
     /// The names by which a rollout is started and followed.
@@ -187,8 +229,9 @@ impl Place {
     }
 
     /// The deployment files as they go to S3.
-    pub(crate) fn bundle(&self) -> Result<Bundle, Failure> {
-        let artifacts = ecspipe_render::render(&self.spec, &self.facts)?;
+    pub(crate) async fn bundle(&self) -> Result<Bundle, Failure> {
+        let network = self.network().await?;
+        let artifacts = ecspipe_render::render_into(&self.spec, &self.facts, Some(&network))?;
         let files: BTreeMap<_, _> = artifacts
             .into_iter()
             .map(|artifact| (artifact.name, artifact.contents.into_bytes()))
@@ -198,9 +241,10 @@ impl Place {
 
     /// Makes the AppSpec of a task definition's ARN, which is only known once it is registered. Whether the spec's AppSpec can
     /// be rendered at all doesn't depend on the ARN, and is found out here, before anything is made.
-    pub(crate) fn app_spec(&self) -> Result<impl Fn(&str) -> String + Sync + '_, Failure> {
-        direct::appspec(&self.spec, "arn")?;
-        Ok(|arn: &str| direct::appspec(&self.spec, arn).unwrap_or_default())
+    pub(crate) async fn app_spec(&self) -> Result<impl Fn(&str) -> String + Sync + '_, Failure> {
+        let network = self.network().await?;
+        direct::appspec(&self.spec, "arn", Some(&network))?;
+        Ok(move |arn: &str| direct::appspec(&self.spec, arn, Some(&network)).unwrap_or_default())
     }
 
     /// The account and region, as a plan is headed.

@@ -4,9 +4,10 @@ mod balancer;
 mod delivery;
 pub(crate) mod network;
 pub(crate) mod policies;
+mod present;
 mod service;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ecspipe_spec::{Facts, Names, Spec, Zone};
 
@@ -14,7 +15,10 @@ use crate::Error;
 use crate::cloud::{Detail, Scope, TagSource};
 use crate::existing::{Existing, Problem};
 use crate::graph::{Graph, tokens};
+use crate::inventory::Inventory;
 use crate::resource::{Key, Kind};
+
+use present::Present;
 
 /// What the wanted resources follow from.
 #[derive(Debug, Clone, Copy)]
@@ -31,17 +35,33 @@ pub struct Inputs<'a> {
 
 /// The wanted resources of an app. The error says that the spec can't be had in this place.
 pub fn desired(inputs: &Inputs<'_>) -> Result<Graph, Error> {
-    let missing = inputs.existing.missing(inputs.spec);
-    if !missing.is_empty() {
-        let problem = |path| Problem::new(path, "it has not been looked up", "look it up first");
-        return Err(Error::Unfit(missing.into_iter().map(problem).collect()));
-    }
-    named(inputs)
+    build_checked(inputs, &Present::default())
+}
+
+/// The wanted resources of an app that may be up already: the same, and beside them what its running tasks need until the
+/// next deployment has moved them, such as the zone that they stand in. [`Graph::later`] says what becomes of that then.
+pub fn desired_beside(inputs: &Inputs<'_>, inventory: &Inventory) -> Result<Graph, Error> {
+    let present = Present::of(inventory);
+    let graph = build_checked(inputs, &present)?;
+    Ok(graph.until(&build(inputs, &Present::default())?))
 }
 
 /// The same graph for whoever reads no more than keys and names in it, to take the app down for instance: what exists need
 /// not have been looked up, and is left empty then.
 pub fn named(inputs: &Inputs<'_>) -> Result<Graph, Error> {
+    build(inputs, &Present::default())
+}
+
+fn build_checked(inputs: &Inputs<'_>, present: &Present) -> Result<Graph, Error> {
+    let missing = inputs.existing.missing(inputs.spec);
+    if !missing.is_empty() {
+        let problem = |path| Problem::new(path, "it has not been looked up", "look it up first");
+        return Err(Error::Unfit(missing.into_iter().map(problem).collect()));
+    }
+    build(inputs, present)
+}
+
+fn build(inputs: &Inputs<'_>, present: &Present) -> Result<Graph, Error> {
     refuse_tokens(inputs)?;
     let Inputs { spec, existing, .. } = *inputs;
     let zones = if spec.network.is_own() {
@@ -60,6 +80,8 @@ pub fn named(inputs: &Inputs<'_>) -> Result<Graph, Error> {
         facts: &facts,
         existing,
         names: Names::new(&spec.app, &facts),
+        leaving: present.leaving(&zones),
+        ports: present.ports(spec.service.port),
         zones,
     };
     let mut graph = Graph::new(spec.app.clone(), spec.tags.clone());
@@ -170,10 +192,20 @@ struct Place<'a> {
     facts: &'a Facts,
     existing: &'a Existing,
     names: Names,
+    /// Where tasks are to stand.
     zones: Vec<Zone>,
+    /// Where tasks stand that the next deployment moves into the others.
+    leaving: Vec<Zone>,
+    /// The ports that tasks are reached on: the wanted one, and those of tasks that run.
+    ports: BTreeSet<u16>,
 }
 
 impl Place<'_> {
+    /// The zones that need a network: where tasks are to stand, then where they still do.
+    fn served(&self) -> impl Iterator<Item = &Zone> {
+        self.zones.iter().chain(&self.leaving)
+    }
+
     /// The ARN of something in the account and region.
     fn arn(&self, service: &str, resource: &str) -> String {
         self.facts.arn(service, resource)

@@ -15,6 +15,7 @@ pub struct Graph {
     app: AppName,
     owner_tags: BTreeMap<String, String>,
     nodes: Vec<Node>,
+    later: BTreeMap<Key, Option<Resource>>,
 }
 
 /// A wanted resource.
@@ -37,6 +38,7 @@ impl Graph {
             app,
             owner_tags,
             nodes: Vec::new(),
+            later: BTreeMap::new(),
         }
     }
 
@@ -68,6 +70,24 @@ impl Graph {
     /// Its resources, each behind everything that it links to.
     pub fn nodes(&self) -> &[Node] {
         &self.nodes
+    }
+
+    /// The same graph, wanted only until running tasks have moved: then it is `moved`.
+    #[must_use]
+    pub(crate) fn until(mut self, moved: &Self) -> Self {
+        for node in &self.nodes {
+            let later = moved.get(&node.key).map(|later| &later.resource);
+            if later != Some(&node.resource) {
+                self.later.insert(node.key.clone(), later.cloned());
+            }
+        }
+        self
+    }
+
+    /// What becomes of the resource `key` once running tasks have moved, if that is another than now: other properties, or
+    /// `Some(None)` where nobody wants it any more.
+    pub fn later(&self, key: &Key) -> Option<Option<&Resource>> {
+        self.later.get(key).map(Option::as_ref)
     }
 
     /// The resource `key`.

@@ -32,21 +32,31 @@ pub struct Inventory {
 /// Lists everything of the app. The error holds what every failed listing said.
 pub async fn observe(cloud: &dyn Cloud, scope: &Scope) -> Result<Inventory, Error> {
     let look = cloud.look(std::slice::from_ref(scope));
-    list(look.as_ref(), scope).await
+    list(look.as_ref(), scope, &Kind::ALL).await
+}
+
+/// Lists everything of the app of some kinds alone: what a question needs that isn't a plan.
+pub async fn observe_kinds(
+    cloud: &dyn Cloud,
+    scope: &Scope,
+    kinds: &[Kind],
+) -> Result<Inventory, Error> {
+    let look = cloud.look(std::slice::from_ref(scope));
+    list(look.as_ref(), scope, kinds).await
 }
 
 /// Lists everything of several apps in one look, in which what they share is asked for once; answers in the order of `scopes`.
 pub async fn observe_all(cloud: &dyn Cloud, scopes: &[Scope]) -> Vec<Result<Inventory, Error>> {
     let look = cloud.look(scopes);
     stream::iter(scopes)
-        .map(|scope| list(look.as_ref(), scope))
+        .map(|scope| list(look.as_ref(), scope, &Kind::ALL))
         .buffered(CONCURRENT_APPS)
         .collect()
         .await
 }
 
-async fn list(look: &dyn Listing, scope: &Scope) -> Result<Inventory, Error> {
-    let listings: Vec<Result<Vec<Have>, CloudError>> = stream::iter(Kind::ALL)
+async fn list(look: &dyn Listing, scope: &Scope, kinds: &[Kind]) -> Result<Inventory, Error> {
+    let listings: Vec<Result<Vec<Have>, CloudError>> = stream::iter(kinds.iter().copied())
         .map(|kind| look.list(kind, scope))
         .buffered(CONCURRENT_LISTINGS)
         .collect()

@@ -2,6 +2,7 @@
 //!
 //! 1. [`desired()`]: the spec becomes a [`Graph`] of resources that refer to each other by links.
 //! 2. [`observe`]: what the account holds of the app becomes an [`Inventory`], about one call a kind.
+//!    [`desired_beside`]: the graph again, with what running tasks need until they have moved.
 //! 3. [`plan()`]: both become a [`Plan`] of steps with their reasons, or a list of refusals.
 //! 4. [`apply()`]: the steps are taken, each as soon as its own dependencies are done; [`Event`]s tell of it.
 //!
@@ -15,6 +16,7 @@
 
 pub mod applied;
 pub mod apply;
+pub mod change_table;
 pub mod check;
 pub mod cloud;
 pub mod desired;
@@ -29,6 +31,7 @@ mod outputs;
 pub mod permissions;
 pub mod plan;
 pub mod resource;
+mod task_network;
 
 pub use applied::{APPLIED_TAG, Applied};
 pub use apply::{ApplyOptions, Failure, Outcome, Skip, apply};
@@ -37,18 +40,19 @@ pub use cloud::{
     Cloud, CloudError, CloudErrorKind, Detail, Have, Listing, Made, Progress, Scope, TagSource,
     Tags,
 };
-pub use desired::{Inputs, desired, named, scope};
+pub use desired::{Inputs, desired, desired_beside, named, scope};
 pub use event::{Because, Event};
 pub use existing::{Depth, Existing, Found, Lookup};
 pub use graph::{Graph, Node};
-pub use inventory::{Inventory, observe, observe_all};
+pub use inventory::{Inventory, observe, observe_all, observe_kinds};
 pub use outputs::{Outputs, outputs};
 pub use permissions::{Duty, Statement, permissions};
 pub use plan::{
-    Action, ActionKind, Change, Deferred, Mode, Options, Origin, Plan, Refusal, RefusalReason,
-    Step, Summary, plan,
+    Action, ActionKind, Change, Deferred, DeferredTo, Mode, Options, Origin, Plan, Refusal,
+    RefusalReason, Step, Summary, plan,
 };
 pub use resource::{Area, Id, Key, Kind, Link, Resource};
+pub use task_network::{TASK_NETWORK_KINDS, TaskNetwork, task_network};
 pub use tokio_util::sync::CancellationToken;
 
 /// Why the work can't go on. What a single step of a run fails with is in the [`Outcome`] instead.
@@ -68,6 +72,9 @@ pub enum Error {
     /// The account couldn't be read: see each error.
     #[error("the account could not be read: {}", first_of(.0))]
     Unreadable(Vec<CloudError>),
+    /// What a deployment needs isn't there: run `up` first.
+    #[error("the account is not as the spec says: {}", .0.join("; "))]
+    NotUp(Vec<String>),
     /// The plan holds refusals, so none of it is done: show them.
     #[error("the plan is refused: {}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
     Refused(Vec<Refusal>),

@@ -173,8 +173,10 @@ impl Cloud for Memory {
                 key: key_of(&have, scope),
                 ..have
             });
+            // A source repository is looked for by its name alone: an account may hold a thousand, and each is a call.
+            let by_name = kind == Kind::SourceRepository;
             let seen = |have: &Have| {
-                have.key.is_some()
+                (have.key.is_some() && !by_name)
                     || have
                         .resource
                         .name()
@@ -588,6 +590,7 @@ fn references(resource: &Resource) -> Vec<(Kind, String)> {
             service
                 .subnets
                 .iter()
+                .chain(&service.others.subnets)
                 .for_each(|subnet| add(Kind::Subnet, subnet));
             service
                 .security_groups

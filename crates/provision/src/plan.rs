@@ -17,6 +17,7 @@ use serde_json::Value;
 pub use self::diff::diff;
 use self::planner::Planner;
 pub(crate) use self::planner::needs;
+pub(crate) use self::replace::refusal;
 pub(crate) use self::settle::delegated;
 pub use self::settle::settle;
 use crate::cloud::{Have, Made, Tags};
@@ -225,14 +226,28 @@ impl Change {
     }
 }
 
-/// Something that the spec asks for and that only the next deployment brings about: a task definition is never changed
-/// behind CodeDeploy's back.
+/// Something that the spec asks for and that has to wait for the next deployment: a task definition is never changed behind
+/// CodeDeploy's back, and what running tasks stand in goes only when they have moved.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Deferred {
     /// The resource.
     pub key: Key,
+    /// What will be done with it: an update, or its deletion.
+    pub action: ActionKind,
+    /// Who does it.
+    pub by: DeferredTo,
     /// The fields that differ.
     pub changes: Vec<Change>,
+}
+
+/// Who brings about what was deferred.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DeferredTo {
+    /// The next deployment carries it.
+    Deployment,
+    /// The first `up` after the next deployment: until then running tasks need it as it is.
+    NextUp,
 }
 
 /// Why something can't be done, and what can be done instead.
@@ -328,6 +343,7 @@ pub fn plan(graph: &Graph, inventory: &Inventory, options: &Options) -> Plan {
         for node in graph.nodes() {
             planner.want(node);
         }
+        planner.close_ways_out();
         planner.refuse_ports();
     }
     planner.delete_the_rest();

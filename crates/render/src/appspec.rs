@@ -1,5 +1,7 @@
-//! The AppSpec of an ECS deployment, typed (AWS.md §1.1). Must not hold hooks or network settings that the spec has no keys for:
+//! The AppSpec of an ECS deployment, typed (AWS.md §1.1). Must not hold hooks that the spec has no keys for, nor look up a network:
 //! what is absent here stays as the service has it.
+
+use std::collections::BTreeSet;
 
 use ecspipe_spec::Spec;
 use serde::{Deserialize, Serialize};
@@ -49,6 +51,40 @@ pub struct Properties {
     pub load_balancer_info: LoadBalancerInfo,
     /// The version of the Fargate platform.
     pub platform_version: String,
+    /// The network of the new tasks; without it they stand where the service's present ones do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub network_configuration: Option<NetworkConfiguration>,
+}
+
+/// The network of the new tasks.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+pub struct NetworkConfiguration {
+    /// Subnets, security groups and public address: all three, as CodeDeploy wants them.
+    pub awsvpc_configuration: AwsvpcConfiguration,
+}
+
+/// Subnets, security groups and public address.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+pub struct AwsvpcConfiguration {
+    /// The ids of the subnets, sorted.
+    pub subnets: Vec<String>,
+    /// The ids of the security groups, sorted.
+    pub security_groups: Vec<String>,
+    /// `ENABLED` or `DISABLED`.
+    pub assign_public_ip: String,
+}
+
+/// Where new tasks are to stand, by ids that only the account knows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Network {
+    /// The ids of the subnets.
+    pub subnets: BTreeSet<String>,
+    /// The ids of the security groups.
+    pub security_groups: BTreeSet<String>,
+    /// Whether the tasks get public addresses.
+    pub public_addresses: bool,
 }
 
 /// Where the load balancer sends its traffic.
@@ -62,8 +98,9 @@ pub struct LoadBalancerInfo {
 }
 
 impl AppSpec {
-    /// The AppSpec of `spec` with a task definition: an ARN, or [`TASK_DEFINITION_PLACEHOLDER`].
-    pub fn new(spec: &Spec, task_definition: &str) -> Self {
+    /// The AppSpec of `spec` with a task definition: an ARN, or [`TASK_DEFINITION_PLACEHOLDER`]. Without a network the new tasks
+    /// stand where the present ones do.
+    pub fn new(spec: &Spec, task_definition: &str, network: Option<&Network>) -> Self {
         let properties = Properties {
             task_definition: task_definition.to_owned(),
             load_balancer_info: LoadBalancerInfo {
@@ -71,6 +108,7 @@ impl AppSpec {
                 container_port: spec.service.port,
             },
             platform_version: "LATEST".to_owned(),
+            network_configuration: network.map(configuration),
         };
         let target_service = TargetService {
             kind: "AWS::ECS::Service".to_owned(),
@@ -91,7 +129,22 @@ impl AppSpec {
     }
 }
 
+fn configuration(network: &Network) -> NetworkConfiguration {
+    let public = if network.public_addresses {
+        "ENABLED"
+    } else {
+        "DISABLED"
+    };
+    NetworkConfiguration {
+        awsvpc_configuration: AwsvpcConfiguration {
+            subnets: network.subnets.iter().cloned().collect(),
+            security_groups: network.security_groups.iter().cloned().collect(),
+            assign_public_ip: public.to_owned(),
+        },
+    }
+}
+
 /// The file's text with CodePipeline's placeholder.
-pub(crate) fn render(spec: &Spec) -> Result<String, RenderError> {
-    AppSpec::new(spec, TASK_DEFINITION_PLACEHOLDER).to_yaml()
+pub(crate) fn render(spec: &Spec, network: Option<&Network>) -> Result<String, RenderError> {
+    AppSpec::new(spec, TASK_DEFINITION_PLACEHOLDER, network).to_yaml()
 }

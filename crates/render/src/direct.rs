@@ -5,7 +5,7 @@ use ecspipe_spec::taskdef::{Image, TaskDefinition};
 use ecspipe_spec::{Facts, Spec, check_image};
 
 use crate::RenderError;
-use crate::appspec::AppSpec;
+use crate::appspec::{AppSpec, Network};
 
 /// The task definition with `image` in the place of the pipeline's placeholder.
 pub fn task_definition(
@@ -21,7 +21,8 @@ pub fn task_definition(
     ))
 }
 
-/// The content of the AppSpec (YAML) for the registered task definition with `arn`, revision included.
-pub fn appspec(spec: &Spec, arn: &str) -> Result<String, RenderError> {
-    AppSpec::new(spec, arn).to_yaml()
+/// The content of the AppSpec (YAML) for the registered task definition with `arn`, revision included. Without a network the
+/// new tasks stand where the present ones do.
+pub fn appspec(spec: &Spec, arn: &str, network: Option<&Network>) -> Result<String, RenderError> {
+    AppSpec::new(spec, arn, network).to_yaml()
 }

@@ -13,6 +13,7 @@ mod templates;
 use ecspipe_spec::{Facts, Spec};
 use serde::Serialize;
 
+pub use appspec::Network;
 pub use lint::Finding;
 
 /// The task definition's file name: CodePipeline's default (AWS.md §1.2).
@@ -81,6 +82,16 @@ pub enum RenderError {
 /// assert_eq!(names, ["taskdef.json", "appspec.yaml", "buildspec.yml"]);
 /// ```
 pub fn render(spec: &Spec, facts: &Facts) -> Result<Vec<Artifact>, RenderError> {
+    render_into(spec, facts, None)
+}
+
+/// The same files with the network of the new tasks in the AppSpec: its ids are known only in the account. Without it the
+/// new tasks stand where the service's present ones do.
+pub fn render_into(
+    spec: &Spec,
+    facts: &Facts,
+    network: Option<&Network>,
+) -> Result<Vec<Artifact>, RenderError> {
     let artifacts = vec![
         Artifact {
             name: TASKDEF.to_owned(),
@@ -88,7 +99,7 @@ pub fn render(spec: &Spec, facts: &Facts) -> Result<Vec<Artifact>, RenderError> 
         },
         Artifact {
             name: APPSPEC.to_owned(),
-            contents: appspec::render(spec)?,
+            contents: appspec::render(spec, network)?,
         },
         Artifact {
             name: BUILDSPEC.to_owned(),

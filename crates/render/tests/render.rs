@@ -135,7 +135,7 @@ fn a_direct_deployment_differs_in_the_image_and_the_arn_only() {
     );
     assert_eq!(
         artifacts[1].contents.replace("<TASK_DEFINITION>", &arn),
-        direct::appspec(&spec, &arn).unwrap()
+        direct::appspec(&spec, &arn, None).unwrap()
     );
 }
 

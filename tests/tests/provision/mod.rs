@@ -2,6 +2,7 @@
 //! what goes leaves nothing. Time is tokio's paused clock, so that a NAT gateway's minutes pass at once.
 
 mod calls;
+mod change_table;
 mod changes;
 mod existing;
 mod faults;
@@ -9,3 +10,4 @@ mod lifecycle;
 mod place;
 mod platform;
 mod random;
+mod watch;

@@ -2,11 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use ecspipe_aws::{Account, Connect, Pace};
+use ecspipe_deploy::{FollowOptions, Id, StartOptions, Target, Verdict};
 use ecspipe_provision::{
     ApplyOptions, CancellationToken, Detail, Existing, Graph, Inputs, Inventory, Mode, Options,
-    Outcome, Plan, Scope, TagSource, apply, check, desired, observe, plan, scope,
+    Outcome, Plan, Scope, TASK_NETWORK_KINDS, TagSource, apply, check, desired, desired_beside,
+    observe, observe_kinds, plan, scope, task_network,
 };
+use ecspipe_render::direct;
 use ecspipe_sandbox::Sandbox;
 use ecspipe_spec::{Facts, Spec};
 use serde_json::Value;
@@ -70,11 +74,21 @@ impl Place {
 
     /// The same in any region.
     pub(crate) async fn in_region(sandbox: &Sandbox, spec: Spec, region: &str) -> Self {
+        Self::through(sandbox, spec, region, sandbox.http_client()).await
+    }
+
+    /// The same through another client than the sandbox's own.
+    pub(crate) async fn through(
+        sandbox: &Sandbox,
+        spec: Spec,
+        region: &str,
+        client: SharedHttpClient,
+    ) -> Self {
         let now = jiff::Timestamp::from_millisecond(sandbox.clock().now()).unwrap();
         let account = Account::connect(Connect {
             region: Some(region.to_owned()),
             endpoint: Some("http://sandbox.localhost".to_owned()),
-            http_client: Some(sandbox.http_client()),
+            http_client: Some(client),
             emulator: true,
             pace: Pace::new(sandbox.clock().speed(), now),
             ..Connect::default()
@@ -89,6 +103,18 @@ impl Place {
             spec,
             existing: Existing::default(),
         }
+    }
+
+    /// What is wanted beside what `inventory` holds.
+    fn graph_beside(&self, inventory: &Inventory) -> Graph {
+        let buildspec = ecspipe_render::buildspec(&self.spec, &self.facts).unwrap();
+        let inputs = Inputs {
+            spec: &self.spec,
+            facts: &self.facts,
+            buildspec: &buildspec,
+            existing: &self.existing,
+        };
+        desired_beside(&inputs, inventory).unwrap()
     }
 
     pub(crate) fn graph(&self) -> (Graph, Scope) {
@@ -109,13 +135,13 @@ impl Place {
     }
 
     pub(crate) async fn plan(&self, options: Options) -> Plan {
-        let (graph, mut scope) = self.graph();
+        let (_, mut scope) = self.graph();
         // As the CLI does: what is deleted needn't be compared.
         if options.mode == Mode::Down {
             scope.detail = Detail::Identity;
         }
         let inventory = observe(&self.account, &scope).await.unwrap();
-        let plan = plan(&graph, &inventory, &options);
+        let plan = plan(&self.graph_beside(&inventory), &inventory, &options);
         assert_eq!(check(&plan), Vec::<String>::new());
         plan
     }
@@ -187,6 +213,40 @@ impl Place {
             differences(&plan),
             plan.refusals
         );
+    }
+
+    /// Deploys an image as `deploy --image` does, to the end of the rollout.
+    pub(crate) async fn roll_out(&self, image: &str) {
+        let (graph, scope) = self.graph();
+        let inventory = observe_kinds(&self.account, &scope, &TASK_NETWORK_KINDS)
+            .await
+            .unwrap();
+        let found = task_network(&graph, &inventory).unwrap();
+        let network = ecspipe_render::Network {
+            subnets: found.subnets,
+            security_groups: found.security_groups,
+            public_addresses: found.public_addresses,
+        };
+        let definition = direct::task_definition(&self.spec, &self.facts, image).unwrap();
+        let target = Target::new(&self.spec, &self.facts);
+        let app_spec = |arn: &str| direct::appspec(&self.spec, arn, Some(&network)).unwrap();
+        let started = ecspipe_deploy::start_image(
+            &self.account,
+            &target,
+            &serde_json::to_value(&definition).unwrap(),
+            &app_spec,
+            "a test",
+            &StartOptions::new("test"),
+            &mut |_| (),
+        )
+        .await
+        .unwrap();
+        let id = Id::Deployment(started.deployment);
+        let options = FollowOptions::default();
+        let verdict =
+            ecspipe_deploy::follow(&self.account, &target, &id, &options, &mut |_| ()).await;
+        let verdict = verdict.unwrap();
+        assert!(matches!(verdict, Verdict::Succeeded { .. }), "{verdict:?}");
     }
 
     /// What `work` calls that may change something, by operation.

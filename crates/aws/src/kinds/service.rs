@@ -6,8 +6,9 @@ use std::collections::BTreeSet;
 use aws_sdk_ecs::types::{
     AssignPublicIp, AwsVpcConfiguration, DeploymentController, DeploymentControllerType,
     LaunchType, LoadBalancer, NetworkConfiguration, PropagateTags, Service as Found, ServiceField,
+    TaskSet,
 };
-use ecspipe_provision::resource::Service;
+use ecspipe_provision::resource::{OtherSets, Service};
 use ecspipe_provision::{CloudError, Have, Key, Kind, Progress, Resource, Scope, Tags};
 
 use super::cluster::{ecs_tags, retag};
@@ -141,6 +142,7 @@ fn seen(service: &Found) -> Seen {
             .propagate_tags()
             .map_or("NONE", |kind| kind.as_str())
             .to_owned(),
+        others: others(service.task_sets()),
         pair: Default::default(),
         after: Default::default(),
     };
@@ -149,6 +151,21 @@ fn seen(service: &Found) -> Seen {
         ecs_tags(service.tags()),
         resource,
     )
+}
+
+/// Where the task sets beside the primary one stand and listen, those that drain too.
+fn others(sets: &[TaskSet]) -> OtherSets {
+    let others = || sets.iter().filter(|set| set.status() != Some("PRIMARY"));
+    let networks = others().filter_map(|set| set.network_configuration()?.awsvpc_configuration());
+    let balancers = others().flat_map(|set| set.load_balancers());
+    OtherSets {
+        subnets: networks
+            .flat_map(|network| network.subnets().iter().cloned())
+            .collect(),
+        ports: balancers
+            .filter_map(|balancer| u16::try_from(balancer.container_port()?).ok())
+            .collect(),
+    }
 }
 
 /// The service is made as soon as ECS has taken it; its tasks start meanwhile. A rollout looks at them, `up` doesn't wait.

@@ -38,7 +38,7 @@ pub(crate) async fn exec(global: &Global, args: &Deploy, world: &World) -> Resul
 }
 
 async fn by_pipeline(place: &Place, args: &Deploy, shown: &Follow<'_>) -> Result<Id, Failure> {
-    let bundle = place.bundle()?;
+    let bundle = place.bundle().await?;
     // The same bundle asked for twice in a second is one intention.
     let token = format!(
         "{}-{}",
@@ -70,7 +70,7 @@ async fn by_image(place: &Place, image: &str, shown: &Follow<'_>) -> Result<Id, 
     let definition = direct::task_definition(&place.spec, &place.facts, image)?;
     let definition = serde_json::to_value(&definition)
         .map_err(|error| Failure::new(Exit::Failed, error.to_string()))?;
-    let app_spec = place.app_spec()?;
+    let app_spec = place.app_spec().await?;
     let mut options = StartOptions::new(format!("image-{}", place.account.now().as_millisecond()));
     options.poll = place.poll();
     let description = format!("ecspipe deploy --image {image}");

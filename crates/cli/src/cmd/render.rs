@@ -9,6 +9,7 @@ use serde_json::{Map, Value, json};
 
 use crate::args::{Format, Global, Render};
 use crate::exit::{Exit, Failure};
+use crate::place::Place;
 use crate::world::World;
 use crate::{files, place, report};
 
@@ -35,6 +36,10 @@ pub(crate) async fn exec(global: &Global, args: &Render, world: &World) -> Resul
     if args.resolved {
         return resolved(global, world, &spec);
     }
+    if args.network {
+        let artifacts = with_network(global, args, world).await?;
+        return deliver(global, args, world, &artifacts);
+    }
     let facts = place::facts(global, args.account.as_deref(), world, &spec).await?;
     if let (Some(file), Some(text)) = (&args.template, &template) {
         let rendered = ecspipe_render::template(&spec, &facts, text)
@@ -43,14 +48,47 @@ pub(crate) async fn exec(global: &Global, args: &Render, world: &World) -> Resul
         return Ok(Exit::Done);
     }
     let artifacts = ecspipe_render::render(&spec, &facts).map_err(|error| unfit(global, error))?;
+    deliver(global, args, world, &artifacts)
+}
+
+/// The files with the ids that only the account knows.
+async fn with_network(
+    global: &Global,
+    args: &Render,
+    world: &World,
+) -> Result<Vec<Artifact>, Failure> {
+    let place = Place::open(global, world).await?;
+    if let Some(account) = args
+        .account
+        .as_ref()
+        .filter(|account| **account != place.facts.account)
+    {
+        let message = format!(
+            "`--account` says {account}, but the credentials are for account {}",
+            place.facts.account
+        );
+        return Err(Failure::new(Exit::Access, message)
+            .hint("choose the right login with `--profile`, or leave `--network` out"));
+    }
+    let network = place.network().await?;
+    ecspipe_render::render_into(&place.spec, &place.facts, Some(&network))
+        .map_err(|error| unfit(global, error))
+}
+
+fn deliver(
+    global: &Global,
+    args: &Render,
+    world: &World,
+    artifacts: &[Artifact],
+) -> Result<Exit, Failure> {
     match (&args.out, &args.stdout) {
-        (Some(folder), _) => write(global, world, folder, &artifacts)?,
+        (Some(folder), _) => write(global, world, folder, artifacts)?,
         (None, Some(name)) => {
             for artifact in artifacts.iter().filter(|artifact| artifact.name == *name) {
                 world.out_raw(artifact.contents.as_bytes());
             }
         }
-        (None, None) => show(global, world, &artifacts),
+        (None, None) => show(global, world, artifacts),
     }
     Ok(Exit::Done)
 }

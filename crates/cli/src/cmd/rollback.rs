@@ -18,7 +18,7 @@ pub(crate) async fn exec(global: &Global, args: &Args, world: &World) -> Result<
         return Ok(Exit::Refused);
     }
     let shown = Follow::new(world, global, || place.account.now());
-    let app_spec = place.app_spec()?;
+    let app_spec = place.app_spec().await?;
     let begun = ecspipe_deploy::rollback(
         &place.account,
         &place.target(),

@@ -57,7 +57,7 @@ async fn put_first_bundle(place: &Place) -> Result<bool, Failure> {
     if place.account.bundle(&target).await?.is_some() {
         return Ok(false);
     }
-    let bundle = place.bundle()?;
+    let bundle = place.bundle().await?;
     ecspipe_deploy::put_bundle(&place.account, &target, &bundle, &mut |_| ())
         .await
         .map_err(|error| {

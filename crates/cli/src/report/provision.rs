@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use ecspipe_provision::{
-    Action, ActionKind, Area, Because, Change, CloudError, Event, Key, Origin, Outcome, Outputs,
-    Plan, Step, Summary,
+    Action, ActionKind, Area, Because, Change, CloudError, DeferredTo, Event, Key, Origin, Outcome,
+    Outputs, Plan, Step, Summary,
 };
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::Value;
@@ -37,8 +37,17 @@ pub(crate) fn plan(world: &World, global: &Global, plan: &Plan, place: &str) {
     }
     for deferred in &plan.deferred {
         world.out("");
+        let when = match (deferred.by, deferred.action) {
+            (DeferredTo::Deployment, _) => "with the next deployment:",
+            (DeferredTo::NextUp, ActionKind::Delete) => {
+                "goes with the `up` after the next deployment; running tasks need it"
+            }
+            (DeferredTo::NextUp, _) => {
+                "with the `up` after the next deployment; running tasks need it as it is:"
+            }
+        };
         world.out(format!(
-            "{} {} ({}), with the next deployment:",
+            "{} {} ({}), {when}",
             style.note(">"),
             deferred.key,
             deferred.key.kind.label()

@@ -5,6 +5,7 @@ use ecspipe_spec::{Facts, Nat, Zone};
 use ipnet::Ipv4Net;
 
 use super::Place;
+use super::present::{PRIVATE, PUBLIC};
 use crate::existing;
 use crate::graph::Graph;
 use crate::resource::{
@@ -25,6 +26,7 @@ pub(super) struct Network {
     /// The internet gateway of a network of the app's own.
     pub(super) gateway: Option<Id>,
     pub(super) public: Vec<Id>,
+    /// Where tasks are to stand.
     pub(super) private: Vec<Id>,
     /// The security group of a load balancer of the app's own.
     pub(super) balancer_group: Option<Id>,
@@ -76,7 +78,7 @@ fn own(graph: &mut Graph, place: &Place<'_>) -> Network {
         },
     );
     let mut subnet = |side: &str, zone: &Zone, cidr: ipnet::Ipv4Net| {
-        let name = format!("{side}-{}", zone.name);
+        let name = format!("{side}{}", zone.name);
         // Nothing in a public subnet is launched by us: the balancer and the NAT gateways bring their own addresses.
         let subnet = Subnet {
             vpc: vpc.id(),
@@ -87,14 +89,12 @@ fn own(graph: &mut Graph, place: &Place<'_>) -> Network {
         graph.add(name, subnet)
     };
     let public: Vec<Link> = place
-        .zones
-        .iter()
-        .map(|zone| subnet("public", zone, zone.public))
+        .served()
+        .map(|zone| subnet(PUBLIC, zone, zone.public))
         .collect();
-    let private: Vec<Link> = place
-        .zones
-        .iter()
-        .map(|zone| subnet("private", zone, zone.private))
+    let mut private: Vec<Link> = place
+        .served()
+        .map(|zone| subnet(PRIVATE, zone, zone.private))
         .collect();
     let nats = nat_gateways(graph, place, &gateway, &public);
     let tables = route_tables(graph, place, &vpc, &gateway, &public, &private, &nats);
@@ -105,6 +105,7 @@ fn own(graph: &mut Graph, place: &Place<'_>) -> Network {
         let endpoints = endpoints(graph, place, &vpc, &private, &ways_out, &service_group);
         ways_out.extend(endpoints);
     }
+    private.truncate(place.zones.len());
     let ids = |links: &[Link]| links.iter().map(Link::id).collect();
     Network {
         vpc: vpc.id(),
@@ -143,11 +144,11 @@ fn nat_gateways(
     public: &[Link],
 ) -> Vec<Link> {
     let count = match place.spec.network.nat {
-        Nat::PerZone => place.zones.len(),
+        Nat::PerZone => public.len(),
         Nat::Single => 1,
         Nat::None => 0,
     };
-    let zones = place.zones.iter().zip(public).take(count);
+    let zones = place.served().zip(public).take(count);
     let mut nat = |(zone, subnet): (&Zone, &Link)| {
         let after = [gateway.id()].into();
         let address = graph.add(
@@ -194,7 +195,7 @@ fn route_tables(
         },
     );
     let mut tables = Vec::new();
-    for (index, (zone, subnet)) in place.zones.iter().zip(private).enumerate() {
+    for (index, (zone, subnet)) in place.served().zip(private).enumerate() {
         // With a single gateway every zone goes through the first one.
         let routes = nats
             .get(index)
@@ -234,7 +235,10 @@ fn balancer_group(graph: &mut Graph, place: &Place<'_>, vpc: &str, ranges: &[Ipv
         // An address range and not the tasks' group: two groups that name each other could only be made and deleted in pieces.
         egress: ranges
             .iter()
-            .map(|range| Rule::tcp(place.spec.service.port, range.to_string()))
+            .flat_map(|range| {
+                let ports = place.ports.iter();
+                ports.map(|port| Rule::tcp(*port, range.to_string()))
+            })
             .collect(),
     };
     graph.add("balancer", group)
@@ -248,7 +252,7 @@ fn service_group(graph: &mut Graph, place: &Place<'_>, vpc: &str, balancers: &[I
         vpc: vpc.to_owned(),
         ingress: balancers
             .iter()
-            .map(|group| Rule::tcp(place.spec.service.port, group))
+            .flat_map(|group| place.ports.iter().map(|port| Rule::tcp(*port, group)))
             .collect(),
         egress: [Rule::everything(ANYWHERE)].into(),
     };

@@ -7,7 +7,7 @@ use super::balancer::{Balancer, seconds};
 use super::network::Network;
 use super::policies::Roles;
 use crate::graph::Graph;
-use crate::resource::{Cluster, Id, Link, LogGroup, Service, TaskDefinition};
+use crate::resource::{Cluster, Id, Link, LogGroup, OtherSets, Service, TaskDefinition};
 
 /// Long enough to look into what went wrong last week, short enough not to be paid for unnoticed.
 const RETENTION_DAYS: u32 = 30;
@@ -68,6 +68,7 @@ pub(super) fn service(
         container_name: name,
         container_port: place.spec.service.port,
         propagate_tags: "SERVICE".to_owned(),
+        others: OtherSets::default(),
         pair: balancer.pair(),
         after: listeners
             .into_iter()

@@ -10,7 +10,10 @@ use super::diff::{self, diff};
 use super::origin;
 use super::replace::{OnChange, on_change};
 use super::settle::settle;
-use super::{Action, Change, Deferred, Mode, Options, Plan, Refusal, RefusalReason, Step};
+use super::{
+    Action, ActionKind, Change, Deferred, DeferredTo, Mode, Options, Plan, Refusal, RefusalReason,
+    Step,
+};
 use crate::cloud::{Have, Made};
 use crate::graph::{Graph, Node, each_text, resolve};
 use crate::inventory::Inventory;
@@ -26,6 +29,8 @@ pub(super) struct Planner<'a> {
     barriers: BTreeMap<Key, BTreeSet<usize>>,
     /// What stays, as it will be.
     staying: BTreeMap<Key, Resource>,
+    /// Route tables that lose a route: not before there is another way.
+    closing: Vec<(Key, Action, BTreeSet<usize>)>,
 }
 
 impl<'a> Planner<'a> {
@@ -47,6 +52,7 @@ impl<'a> Planner<'a> {
             plan,
             barriers: BTreeMap::new(),
             staying: BTreeMap::new(),
+            closing: Vec::new(),
         }
     }
 
@@ -64,11 +70,30 @@ impl<'a> Planner<'a> {
             None => self.create(node, want),
             Some(have) => self.adjust(node, want, have),
         };
+        if let Some(action) = action.clone().filter(loses_a_route) {
+            // The table is there and has its id: nobody has to wait for what it loses.
+            self.closing.push((node.key.clone(), action, waits));
+            return;
+        }
         let barrier = match action {
             Some(action) => [self.step(node.key.clone(), action, waits)].into(),
             None => waits,
         };
         self.barriers.insert(node.key.clone(), barrier);
+    }
+
+    /// Takes routes away where endpoints come in their place: not before those can be used.
+    pub(super) fn close_ways_out(&mut self) {
+        let endpoints: BTreeSet<usize> = self.steps_of(Kind::Endpoint).collect();
+        for (key, action, mut waits) in std::mem::take(&mut self.closing) {
+            waits.extend(&endpoints);
+            self.step(key, action, waits);
+        }
+    }
+
+    fn steps_of(&self, kind: Kind) -> impl Iterator<Item = usize> {
+        let of_kind = move |step: &&Step| step.key.kind == kind;
+        self.plan.steps.iter().filter(of_kind).map(|step| step.id)
     }
 
     fn create(&mut self, node: &Node, want: Resource) -> Option<Action> {
@@ -81,6 +106,7 @@ impl<'a> Planner<'a> {
             );
             return None;
         }
+        self.note_left_source(&want);
         self.refuse_overlap(node, &want);
         self.staying.insert(node.key.clone(), want.clone());
         Some(Action::Create {
@@ -96,6 +122,7 @@ impl<'a> Planner<'a> {
         changes.extend(diff::tags(node.key.kind, &have.tags, &node.tags));
         origin::mark(&mut changes, node, have);
         self.defer(node, &want, &settled);
+        self.defer_until_moved(node, &want);
         let decision = on_change(node.key.kind, &changes);
         let made = Made {
             id: have.id.clone(),
@@ -147,8 +174,10 @@ impl<'a> Planner<'a> {
             return;
         }
         let rollouts_own = |change: &Change| {
-            matches!(change.property(), "task_definition" | "target_group")
-                || change.field.ends_with("].image")
+            matches!(
+                change.property(),
+                "task_definition" | "target_group" | "others"
+            ) || change.field.ends_with("].image")
                 || change.field.contains("].command")
         };
         let mut changes = diff(&settled.properties(), &want.properties());
@@ -156,7 +185,34 @@ impl<'a> Planner<'a> {
         if !changes.is_empty() {
             self.plan.deferred.push(Deferred {
                 key: node.key.clone(),
+                action: ActionKind::Update,
+                by: DeferredTo::Deployment,
                 changes,
+            });
+        }
+    }
+
+    /// Notes what becomes of a resource once running tasks have moved.
+    fn defer_until_moved(&mut self, node: &Node, want: &Resource) {
+        let Some(later) = self.graph.later(&node.key) else {
+            return;
+        };
+        let later = later.map(|later| resolve(later, |key| self.id_of(key)));
+        let changes = later
+            .as_ref()
+            .map(|later| diff(&want.properties(), &later.properties()));
+        let action = if later.is_some() {
+            ActionKind::Update
+        } else {
+            ActionKind::Delete
+        };
+        // A link that only orders the work may be all that changes.
+        if changes.as_ref().is_none_or(|changes| !changes.is_empty()) {
+            self.plan.deferred.push(Deferred {
+                key: node.key.clone(),
+                action,
+                by: DeferredTo::NextUp,
+                changes: changes.unwrap_or_default(),
             });
         }
     }
@@ -182,6 +238,27 @@ impl<'a> Planner<'a> {
             }
         }
         want
+    }
+
+    /// A repository of another name is made beside the one that the pipeline has had, which stays: it has the history.
+    fn note_left_source(&mut self, want: &Resource) {
+        let Resource::SourceRepository(want) = want else {
+            return;
+        };
+        let haves = self.inventory.owned.values();
+        let sources = haves
+            .filter_map(|have| match &have.resource {
+                Resource::Pipeline(pipeline) => Some(&pipeline.stages),
+                _ => None,
+            })
+            .flatten()
+            .flat_map(|stage| &stage.actions)
+            .filter_map(|action| action.configuration.get("RepositoryName"));
+        let left: BTreeSet<&String> = sources.filter(|name| **name != want.name).collect();
+        let notes = left.into_iter().map(|name| {
+            format!("the source repository {name} stays, with its history; push that to {} and delete it by hand", want.name)
+        });
+        self.plan.notes.extend(notes);
     }
 
     /// Deletes what nobody wants, users before what they use.
@@ -219,11 +296,12 @@ impl<'a> Planner<'a> {
                 &key,
                 RefusalReason::StillUsed { by: by.clone() },
                 format!("this {} is to go, but {by} still uses it", key.kind.label()),
-                "deploy once with the network of the running tasks changed, or take the change back".to_owned(),
+                "put its zone back into the spec, or take it out of what uses it".to_owned(),
             );
         }
         let users = |step: &&Step| {
             needs(step.key.kind, key.kind)
+                || opens_a_way_out(step, &key)
                 || (step.key.kind == key.kind
                     && key.kind.needs().contains(&key.kind)
                     && refers(step, &have.id))
@@ -431,6 +509,28 @@ fn refers(step: &Step, id: &str) -> bool {
     step.action
         .have()
         .is_some_and(|have| mentions(&have.resource, id))
+}
+
+/// Whether a route table gives up a destination.
+fn loses_a_route(action: &Action) -> bool {
+    let Action::Update { have, want, .. } = action else {
+        return false;
+    };
+    match (&have.resource, want) {
+        (Resource::RouteTable(have), Resource::RouteTable(want)) => have.routes.iter().any(|old| {
+            want.routes
+                .iter()
+                .all(|new| new.destination != old.destination)
+        }),
+        _ => false,
+    }
+}
+
+/// Whether `step` makes the way that takes the place of the endpoint `gone`.
+fn opens_a_way_out(step: &Step, gone: &Key) -> bool {
+    gone.kind == Kind::Endpoint
+        && matches!(step.key.kind, Kind::RouteTable | Kind::Endpoint)
+        && step.action.kind() != ActionKind::Delete
 }
 
 fn overlap(left: &str, right: &str) -> bool {

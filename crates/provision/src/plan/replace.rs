@@ -59,15 +59,17 @@ fn replaced(kind: Kind, property: &str) -> bool {
     }
 }
 
+/// Where a zone's range has to change: a second zone takes the tasks in.
+const ANOTHER_ZONE: &str = "give another zone a range of its own, run `up` and `deploy`, then take this zone out of the spec";
 const START_OVER: &str = "take the change back, or make a new app beside this one and move over";
 const PUT_BACK: &str = "put the field back as it was, by hand; or `down` and `up` again";
 
 /// Why a create-only property of everything else isn't changed, with the next step.
-fn refusal(kind: Kind, property: &str) -> Option<(&'static str, &'static str)> {
+pub(crate) fn refusal(kind: Kind, property: &str) -> Option<(&'static str, &'static str)> {
     let refusal = match (kind, property) {
         (Kind::Vpc, "cidr") => ("everything in the network would have to move", START_OVER),
         (Kind::Subnet, "cidr" | "zone") => {
-            ("running tasks and the balancer stand in it", START_OVER)
+            ("running tasks and the balancer stand in it", ANOTHER_ZONE)
         }
         (
             Kind::Subnet
@@ -89,13 +91,9 @@ fn refusal(kind: Kind, property: &str) -> Option<(&'static str, &'static str)> {
         (Kind::Listener, "load_balancer") => {
             ("a listener can't move to another load balancer", PUT_BACK)
         }
-        (Kind::TargetGroup, "port" | "protocol" | "protocol_version" | "target_type") => (
+        (Kind::TargetGroup, "protocol" | "protocol_version" | "target_type") => (
             "running tasks are registered with it, and it would have to be made again",
-            START_OVER,
-        ),
-        (Kind::Service, "container_port" | "container_name") => (
-            "the balancer reaches running tasks through it, and they would be cut off",
-            START_OVER,
+            PUT_BACK,
         ),
         (Kind::Service, "cluster" | "launch_type") => {
             ("a service can't move while it runs", START_OVER)

@@ -1,7 +1,7 @@
 //! What belongs to a rollout is never drift: the one place that says which fields those are (AWS.md §4.6).
 //! Must not look at anything but the two resources.
 
-use crate::resource::{Kind, Listener, Resource, Service, TaskDefinition};
+use crate::resource::{Kind, Listener, Resource, Service, TargetGroup, TaskDefinition};
 
 /// `want` with the fields of `have` that a rollout may have moved. Whatever lies outside of what a rollout does stays as wanted and so
 /// shows as a difference: a target group outside the pair, and, with no rollout in flight, weights left split.
@@ -9,6 +9,9 @@ pub fn settle(want: &Resource, have: &Resource, rollout_in_flight: bool) -> Reso
     match (want, have) {
         (Resource::Listener(want), Resource::Listener(have)) => {
             listener(want, have, rollout_in_flight).into()
+        }
+        (Resource::TargetGroup(want), Resource::TargetGroup(have)) => {
+            target_group(want, have).into()
         }
         (Resource::Service(want), Resource::Service(have)) => service(want, have).into(),
         (Resource::TaskDefinition(want), Resource::TaskDefinition(have)) => {
@@ -28,7 +31,11 @@ pub(crate) fn delegated(kind: Kind, property: &str) -> bool {
                 | "subnets"
                 | "security_groups"
                 | "public_address"
+                | "container_name"
+                | "container_port"
+                | "others"
         ),
+        Kind::TargetGroup => property == "port",
         Kind::TaskDefinition => true,
         _ => false,
     }
@@ -48,7 +55,17 @@ fn listener(want: &Listener, have: &Listener, rollout_in_flight: bool) -> Listen
     listener
 }
 
-/// The primary task set's definition, network and target group come with a deployment; so does its platform, which the AppSpec may name.
+/// The port of a target group is only what a target gets that names none. ECS registers each task with the port of its container,
+/// and the health check asks on that, so a group that was made for another port serves as well.
+fn target_group(want: &TargetGroup, have: &TargetGroup) -> TargetGroup {
+    TargetGroup {
+        port: have.port,
+        ..want.clone()
+    }
+}
+
+/// The primary task set's definition, network, target group and container port come with a deployment, whose AppSpec names them; so
+/// does its platform. What other task sets hold on to is nobody's wish.
 fn service(want: &Service, have: &Service) -> Service {
     let target_group = if want.pair.contains(&have.target_group) {
         &have.target_group
@@ -62,6 +79,9 @@ fn service(want: &Service, have: &Service) -> Service {
         subnets: have.subnets.clone(),
         security_groups: have.security_groups.clone(),
         public_address: have.public_address,
+        container_name: have.container_name.clone(),
+        container_port: have.container_port,
+        others: have.others.clone(),
         ..want.clone()
     }
 }

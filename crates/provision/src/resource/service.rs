@@ -67,10 +67,30 @@ pub struct Service {
     pub container_port: u16,
     /// Where its tasks get their tags from: `SERVICE`, `TASK_DEFINITION` or `NONE`.
     pub propagate_tags: String,
+    /// What a rollout's other task sets hold on to until they are gone; a wanted service has none.
+    #[serde(default, skip_serializing_if = "OtherSets::is_empty")]
+    pub others: OtherSets,
     /// The target groups between which a rollout may move it.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub pair: BTreeSet<Id>,
     /// What must exist first: the listeners (ECS refuses a target group without a balancer) and the way to the image.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub after: BTreeSet<Id>,
+}
+
+/// Where the task sets of a service stand and listen beside the primary one: while a rollout is in flight, after one that was
+/// stopped half-way, and until the last old task has drained.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OtherSets {
+    /// Their tasks' subnets.
+    pub subnets: BTreeSet<Id>,
+    /// The container ports that their tasks are reached on.
+    pub ports: BTreeSet<u16>,
+}
+
+impl OtherSets {
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.subnets.is_empty() && self.ports.is_empty()
+    }
 }

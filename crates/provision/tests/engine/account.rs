@@ -3,10 +3,13 @@
 use std::collections::BTreeSet;
 
 use ecspipe_provision::memory::Memory;
+use ecspipe_provision::resource::Forward;
 use ecspipe_provision::{
     ApplyOptions, CancellationToken, Error, Event, Existing, Graph, Inputs, Inventory, Key, Mode,
-    Options, Origin, Outcome, Plan, Resource, Scope, apply, check, desired, observe, plan, scope,
+    Options, Origin, Outcome, Plan, Resource, Scope, apply, check, desired, desired_beside,
+    observe, plan, scope, task_network,
 };
+use ecspipe_spec::taskdef::{Image, TaskDefinition};
 use ecspipe_spec::{Facts, Spec};
 
 use crate::specs::facts;
@@ -42,19 +45,28 @@ pub(crate) fn graph_of(spec: &Spec) -> Graph {
     graph_in(spec, &facts()).0
 }
 
+/// What is wanted of an app that may be up.
+pub(crate) fn graph_beside(spec: &Spec, inventory: &Inventory) -> Graph {
+    let inputs = Inputs {
+        spec,
+        facts: &facts(),
+        buildspec: BUILDSPEC,
+        existing: &Existing::default(),
+    };
+    desired_beside(&inputs, inventory).unwrap()
+}
+
 pub(crate) fn inventory(cloud: &Memory, spec: &Spec) -> Inventory {
     let (_, scope) = graph_in(spec, &facts());
     run(observe(cloud, &scope)).unwrap()
 }
 
 pub(crate) fn plan_for(cloud: &Memory, spec: &Spec, options: Options) -> Plan {
-    let (graph, scope) = graph_in(spec, &facts());
-    let inventory = run(observe(cloud, &scope)).unwrap();
-    let empty = Graph::new(spec.app.clone(), spec.tags.clone());
+    let inventory = inventory(cloud, spec);
     let graph = if options.mode == Mode::Down {
-        empty
+        Graph::new(spec.app.clone(), spec.tags.clone())
     } else {
-        graph
+        graph_beside(spec, &inventory)
     };
     let plan = plan(&graph, &inventory, &options);
     assert_eq!(check(&plan), Vec::<String>::new());
@@ -80,6 +92,64 @@ pub(crate) fn up(cloud: &Memory, spec: &Spec) {
     assert_eq!(plan.refusals, []);
     let (outcome, _) = carry_out(cloud, &plan);
     assert_eq!((outcome.failed, outcome.skipped), (vec![], vec![]));
+}
+
+/// What a deployment of `spec` brings about: new tasks with the spec's definition, network and port behind the idle target group.
+pub(crate) fn roll_out(cloud: &Memory, spec: &Spec) {
+    let network = task_network(&graph_of(spec), &inventory(cloud, spec)).unwrap();
+    let (blue, green) = (
+        id(cloud, "target-group/blue"),
+        id(cloud, "target-group/green"),
+    );
+    let mut idle = String::new();
+    edit(cloud, "service/main", |resource| {
+        let Resource::Service(service) = resource else {
+            panic!()
+        };
+        service.target_group = if service.target_group == blue {
+            green.clone()
+        } else {
+            blue.clone()
+        };
+        service.subnets.clone_from(&network.subnets);
+        service.security_groups.clone_from(&network.security_groups);
+        service.container_port = spec.service.port;
+        idle.clone_from(&service.target_group);
+    });
+    let image = Image::Uri("registry.example.com/web@sha256:0".to_owned());
+    edit(cloud, "task-definition/main", |resource| {
+        *resource = ecspipe_provision::resource::TaskDefinition {
+            definition: TaskDefinition::new(spec, &facts(), &image),
+        }
+        .into();
+    });
+    for listener in ["listener/production", "listener/test"] {
+        edit(cloud, listener, |resource| {
+            let Resource::Listener(listener) = resource else {
+                panic!()
+            };
+            listener.forward = [Forward {
+                target_group: idle.clone(),
+                weight: 1,
+            }]
+            .into();
+        });
+    }
+}
+
+/// Makes the account as the spec wants it, with a deployment where something waits for one.
+pub(crate) fn bring(cloud: &Memory, spec: &Spec) {
+    up(cloud, spec);
+    assert_settled(cloud, spec);
+    if !plan_for(cloud, spec, Options::default())
+        .deferred
+        .is_empty()
+    {
+        roll_out(cloud, spec);
+        up(cloud, spec);
+        assert_settled(cloud, spec);
+    }
+    assert_eq!(plan_for(cloud, spec, Options::default()).deferred, []);
 }
 
 /// Takes the app away; it must work.
@@ -125,7 +195,7 @@ pub(crate) fn id(cloud: &Memory, key: &str) -> String {
 }
 
 /// Changes one thing by hand.
-pub(crate) fn edit(cloud: &Memory, key: &str, change: impl Fn(&mut Resource)) {
+pub(crate) fn edit(cloud: &Memory, key: &str, mut change: impl FnMut(&mut Resource)) {
     let key: Key = key.parse().unwrap();
     let mut edited = 0;
     cloud.edit(|have| {

@@ -6,7 +6,7 @@ use ecspipe_provision::memory::{Fault, Memory};
 use ecspipe_provision::{Kind, Options};
 use proptest::prelude::*;
 
-use crate::account::{DOWN, assert_settled, carry_out, down, graph_of, keys, plan_for, up};
+use crate::account::{DOWN, assert_settled, bring, carry_out, down, graph_of, keys, plan_for, up};
 use crate::specs::{any_two, app, compatible, make, spec};
 use crate::specs::{fixed, variable};
 
@@ -61,10 +61,11 @@ proptest! {
     #[test]
     fn compatible_specs_converge((first, second) in compatible()) {
         let cloud = Memory::new();
-        up(&cloud, &first);
-        up(&cloud, &second);
-        assert_settled(&cloud, &second);
+        bring(&cloud, &first);
+        bring(&cloud, &second);
         prop_assert_eq!(keys(&cloud), wanted(&second));
+        bring(&cloud, &first);
+        prop_assert_eq!(keys(&cloud), wanted(&first));
     }
 
     #[test]
@@ -73,10 +74,13 @@ proptest! {
         up(&cloud, &first);
         let plan = plan_for(&cloud, &second, Options::default());
         if plan.refusals.is_empty() {
-            up(&cloud, &second);
-            assert_settled(&cloud, &second);
+            bring(&cloud, &second);
+            prop_assert_eq!(keys(&cloud), wanted(&second));
         } else {
             prop_assert_eq!(plan.steps, vec![]);
+            for refusal in &plan.refusals {
+                prop_assert!(!refusal.message.is_empty() && !refusal.hint.is_empty());
+            }
             assert_settled(&cloud, &first);
         }
     }
@@ -101,6 +105,7 @@ proptest! {
             cloud.reset();
             up(&cloud, spec);
             assert_settled(&cloud, spec);
+            bring(&cloud, spec);
             prop_assert_eq!(keys(&cloud), wanted(spec));
         }
         cloud.reset();

@@ -350,7 +350,7 @@ fn a_plan_as_json() {
         spec.service.health_check.path = "/up".to_owned();
     });
     insta::assert_json_snapshot!("plan", plan_for(&cloud, &spec, Options::default()));
-    let refused = tutorial_with(|spec| spec.service.port = 3000);
+    let refused = tutorial_with(|spec| spec.network.cidr = "192.168.0.0/17".parse().unwrap());
     insta::assert_json_snapshot!(
         "refusals",
         plan_for(&cloud, &refused, Options::default()).refusals

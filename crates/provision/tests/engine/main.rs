@@ -4,10 +4,12 @@
 
 mod account;
 mod apply;
+mod change_table;
 mod converge;
 mod desired;
 mod drift;
 mod existing;
+mod moving;
 mod origin;
 mod permissions;
 mod refuse;

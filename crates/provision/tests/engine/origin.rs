@@ -34,8 +34,14 @@ fn a_rollouts_own(kind: Kind, property: &str) -> bool {
         "subnets",
         "security_groups",
         "public_address",
+        "container_name",
+        "container_port",
+        "others",
     ];
-    kind == Kind::TaskDefinition || kind == Kind::Service && of_service.contains(&property)
+    // A target group's own port is nobody's: each task is registered with its container's.
+    (kind == Kind::TargetGroup && property == "port")
+        || kind == Kind::TaskDefinition
+        || kind == Kind::Service && of_service.contains(&property)
 }
 
 /// All changes that a plan shows, whether it makes or refuses them.
@@ -139,7 +145,12 @@ fn whatever_is_changed_by_hand_is_drift() {
                 let plan = plan_for(&cloud, &spec, Options::default());
                 let expected = format!("drift {key} {property}");
                 if a_rollouts_own(key.kind, property) {
-                    assert_eq!(origins(&plan), BTreeSet::new(), "{expected}");
+                    // Wherever tasks listen, they are reached until a deployment has moved them.
+                    let mut found = origins(&plan);
+                    found.retain(|line| {
+                        property != "container_port" || !line.starts_with("spec security-group/")
+                    });
+                    assert_eq!(found, BTreeSet::new(), "{expected}");
                 } else if key.kind == Kind::DeploymentConfig && property == "name" {
                     // Its name is all that it is known by.
                     assert_eq!(lacks(&plan), [format!("drift {key}")]);

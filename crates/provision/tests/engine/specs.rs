@@ -125,24 +125,23 @@ pub(crate) fn app() -> impl Strategy<Value = String> {
 #[derive(Debug, Clone)]
 pub(crate) struct Fixed {
     cidr: u8,
-    zones: Option<u8>,
-    port: u16,
+    zones_by_number: bool,
 }
 
 pub(crate) fn fixed() -> impl Strategy<Value = Fixed> {
-    (
-        0..3_u8,
-        proptest::option::of(2..=3_u8),
-        prop_oneof![Just(80), Just(8080), Just(3000)],
-    )
-        .prop_map(|(cidr, zones, port)| Fixed { cidr, zones, port })
+    (0..3_u8, any::<bool>()).prop_map(|(cidr, zones_by_number)| Fixed {
+        cidr,
+        zones_by_number,
+    })
 }
 
 /// What can be changed at any time.
 #[derive(Debug, Clone)]
 pub(crate) struct Variable {
     nat: Nat,
-    named_zones: usize,
+    /// Which of the zones a, b and c.
+    zones: Vec<usize>,
+    port: u16,
     cpu: u32,
     architecture: Architecture,
     desired_count: u32,
@@ -192,12 +191,15 @@ pub(crate) fn variable() -> impl Strategy<Value = Variable> {
         proptest::sample::subsequence(vec![RollbackOn::Failure, RollbackOn::Stop], 0..=2);
     let network = (
         nat,
-        2..=3_usize,
+        proptest::sample::subsequence(vec![0, 1, 2], 2..=3),
         proptest::collection::vec(allow, 0..3),
         8081..8084_u16,
     );
     let service = (
-        prop_oneof![Just(256), Just(512)],
+        (
+            prop_oneof![Just(256), Just(512)],
+            prop_oneof![Just(80), Just(8080), Just(3000)],
+        ),
         architecture,
         0..3_u32,
         map(),
@@ -216,10 +218,11 @@ pub(crate) fn variable() -> impl Strategy<Value = Variable> {
         .prop_map(
             |(network, service, deploy, branch, dockerfile, tags)| Variable {
                 nat: network.0,
-                named_zones: network.1,
+                zones: network.1,
                 allow: network.2,
                 test_port: network.3,
-                cpu: service.0,
+                cpu: service.0.0,
+                port: service.0.1,
                 architecture: service.1,
                 desired_count: service.2,
                 environment: service.3,
@@ -240,17 +243,18 @@ pub(crate) fn make(app: &str, fixed: &Fixed, variable: &Variable) -> Spec {
     let mut spec = tutorial();
     spec.app = AppName::new(app).unwrap();
     spec.network.cidr = format!("10.{}.0.0/16", fixed.cidr).parse().unwrap();
-    let named = ["a", "b", "c"].iter().enumerate().map(|(index, letter)| {
+    let named = variable.zones.iter().map(|&index| {
         let range = |part: usize| format!("10.{}.{part}.0/24", fixed.cidr);
-        zone(letter, &range(index), &range(index + 10))
+        zone(["a", "b", "c"][index], &range(index), &range(index + 10))
     });
-    spec.network.zones = match fixed.zones {
-        Some(count) => Zones::Count(count),
-        None => Zones::Named(named.take(variable.named_zones).collect()),
+    spec.network.zones = if fixed.zones_by_number {
+        Zones::Count(u8::try_from(variable.zones.len()).unwrap())
+    } else {
+        Zones::Named(named.collect())
     };
     spec.network.nat = variable.nat;
     let service = &mut spec.service;
-    service.port = fixed.port;
+    service.port = variable.port;
     service.cpu = variable.cpu;
     service.architecture = variable.architecture;
     service.desired_count = variable.desired_count;
@@ -275,11 +279,9 @@ pub(crate) fn make(app: &str, fixed: &Fixed, variable: &Variable) -> Spec {
     spec
 }
 
-/// Two specs of one app, of which the second can be had after the first: zones are only added, since a zone can't go while
-/// its subnet holds tasks.
+/// Two specs of one app, each of which can be had after the other: only the VPC's range and the way of naming zones stay.
 pub(crate) fn compatible() -> impl Strategy<Value = (Spec, Spec)> {
-    (app(), fixed(), variable(), variable()).prop_map(|(app, fixed, first, mut second)| {
-        second.named_zones = second.named_zones.max(first.named_zones);
+    (app(), fixed(), variable(), variable()).prop_map(|(app, fixed, first, second)| {
         (make(&app, &fixed, &first), make(&app, &fixed, &second))
     })
 }
