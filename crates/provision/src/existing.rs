@@ -258,7 +258,7 @@ impl Existing {
     }
 
     /// The keys of the spec whose thing hasn't been looked up.
-    pub(crate) fn missing(&self, spec: &Spec) -> Vec<String> {
+    pub fn missing(&self, spec: &Spec) -> Vec<String> {
         let mut missing = Vec::new();
         let mut need = |wanted: bool, found: bool, key: &str| {
             if wanted && !found {

@@ -252,7 +252,7 @@ fn service_group(graph: &mut Graph, place: &Place<'_>, vpc: &str, balancers: &[I
         vpc: vpc.to_owned(),
         ingress: balancers
             .iter()
-            .flat_map(|group| place.ports.iter().map(|port| Rule::tcp(*port, group)))
+            .flat_map(|group| place.ports.iter().map(move |port| Rule::tcp(*port, group)))
             .collect(),
         egress: [Rule::everything(ANYWHERE)].into(),
     };
