@@ -60,9 +60,11 @@ fn generate(workspace: &Workspace) -> Result<Files, String> {
     let binary = build(workspace)?;
     let schema = process::read(Command::new(&binary).arg("schema"))?.into_bytes();
     let reference = process::read(Command::new(&binary).arg("docs"))?.into_bytes();
+    let changes = process::read(Command::new(&binary).args(["docs", "changes"]))?.into_bytes();
     let mut files = Files::from([
         (PathBuf::from("docs/ecspipe.schema.json"), schema.clone()),
         (PathBuf::from("docs/cli.md"), reference),
+        (PathBuf::from("docs/changes.md"), changes),
     ]);
     for example in examples(workspace.root())? {
         let source = workspace.root().join(&example);
@@ -86,6 +88,7 @@ fn present(root: &Path) -> Result<Files, String> {
     let mut paths = vec![
         PathBuf::from("docs/ecspipe.schema.json"),
         PathBuf::from("docs/cli.md"),
+        PathBuf::from("docs/changes.md"),
     ];
     for example in examples(root)? {
         paths.push(example.join("ecspipe.schema.json"));

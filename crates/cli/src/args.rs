@@ -116,9 +116,27 @@ pub enum Command {
     Demo(Demo),
     /// Print the completions for a shell.
     Completions(Completions),
-    /// Print the reference of all commands as Markdown.
+    /// Print a page of the reference as Markdown.
     #[command(hide = true)]
-    Docs,
+    Docs(Docs),
+}
+
+/// `docs`.
+#[derive(Debug, Clone, ClapArgs)]
+pub struct Docs {
+    /// Which page.
+    #[arg(value_enum, default_value_t)]
+    pub page: Page,
+}
+
+/// A page of the reference.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum Page {
+    /// All commands.
+    #[default]
+    Commands,
+    /// What a change of each key of the spec does.
+    Changes,
 }
 
 /// `init`.

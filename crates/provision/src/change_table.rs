@@ -15,7 +15,7 @@ pub use self::rows::{BASE, rows};
 /// One change of one key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Row {
-    /// The key's path: `[]` is each element of a list, `*` any key.
+    /// The key's path: `[]` is each element of a list, `*` any key, and at the end of a reference every way to refer.
     pub field: &'static str,
     /// The value that it changes to, where only some words are legal.
     pub value: Option<&'static str>,
@@ -150,6 +150,7 @@ impl Row {
         };
         let property = match kind {
             Kind::Vpc | Kind::Subnet => "cidr",
+            Kind::Role => "path",
             _ => return None,
         };
         refusal(*kind, property)

@@ -148,13 +148,17 @@ impl Place {
 
     /// What `plan` of the command line shows: tags may come from the account's index.
     pub(crate) async fn review(&self) -> Plan {
-        let (graph, scope) = self.graph();
+        let (_, scope) = self.graph();
         let scope = Scope {
             tag_source: TagSource::Index,
             ..scope
         };
         let inventory = observe(&self.account, &scope).await.unwrap();
-        let plan = plan(&graph, &inventory, &Options::default());
+        let plan = plan(
+            &self.graph_beside(&inventory),
+            &inventory,
+            &Options::default(),
+        );
         assert_eq!(check(&plan), Vec::<String>::new());
         plan
     }

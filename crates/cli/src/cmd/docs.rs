@@ -1,16 +1,20 @@
-//! `docs`: the reference of all commands as Markdown, from the command line's own definition. Must not depend on the
+//! `docs`: the reference of all commands as Markdown, from the command line's own definition; and the change table. Must not depend on the
 //! terminal or the machine: the text is kept in the project and compared.
 
 use std::fmt::Write as _;
 
 use clap::{Arg, ArgAction, Command, CommandFactory as _};
 
-use crate::args::Args;
+use crate::args::{Args, Docs, Page};
 use crate::exit::{Exit, Failure};
 use crate::world::World;
 
-pub(crate) fn exec(world: &World) -> Result<Exit, Failure> {
-    world.out_raw(text().as_bytes());
+pub(crate) fn exec(args: &Docs, world: &World) -> Result<Exit, Failure> {
+    let text = match args.page {
+        Page::Commands => text(),
+        Page::Changes => ecspipe_provision::change_table::markdown(),
+    };
+    world.out_raw(text.as_bytes());
     Ok(Exit::Done)
 }
 

@@ -58,7 +58,7 @@ pub(crate) async fn exec(args: &Args, world: &World) -> Result<Exit, Failure> {
         Command::Sandbox(args) => sandbox::exec(args, world).await,
         Command::Demo(args) => demo::exec(global, args, world).await,
         Command::Completions(args) => completions::exec(args, world),
-        Command::Docs => docs::exec(world),
+        Command::Docs(args) => docs::exec(args, world),
     }
 }
 

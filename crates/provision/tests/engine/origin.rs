@@ -151,7 +151,9 @@ fn whatever_is_changed_by_hand_is_drift() {
                         property != "container_port" || !line.starts_with("spec security-group/")
                     });
                     assert_eq!(found, BTreeSet::new(), "{expected}");
-                } else if key.kind == Kind::DeploymentConfig && property == "name" {
+                } else if [Kind::DeploymentConfig, Kind::SourceRepository].contains(&key.kind)
+                    && property == "name"
+                {
                     // Its name is all that it is known by.
                     assert_eq!(lacks(&plan), [format!("drift {key}")]);
                 } else {
