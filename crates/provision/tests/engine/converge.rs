@@ -64,8 +64,6 @@ proptest! {
         bring(&cloud, &first);
         bring(&cloud, &second);
         prop_assert_eq!(keys(&cloud), wanted(&second));
-        bring(&cloud, &first);
-        prop_assert_eq!(keys(&cloud), wanted(&first));
     }
 
     #[test]
