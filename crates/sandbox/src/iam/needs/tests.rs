@@ -5,6 +5,7 @@ use http::{Method, Request};
 use serde_json::{Value, json};
 
 use crate::Sandbox;
+use crate::iam::acting::Actor;
 use crate::services::operations;
 use crate::testing::{self, REGION, protocol, request, rest, sandbox, text};
 use crate::wire::Protocol;
@@ -254,4 +255,98 @@ async fn a_session_has_what_its_role_has() {
     sandbox.caller_policy(Some(vec![nothing])).unwrap();
     let refused = testing::call(&sandbox, "sts", "AssumeRole", assume).await;
     assert_eq!(refused, Err((403, "AccessDenied".to_owned())));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_boundary_limits_a_role_and_a_denial_in_a_buckets_policy_everybody() {
+    let sandbox = sandbox();
+    let call = |service: &'static str, operation: &'static str, input: Value| {
+        let sandbox = sandbox.clone();
+        async move {
+            testing::call(&sandbox, service, operation, input)
+                .await
+                .unwrap()
+        }
+    };
+    let only = json!({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "logs:*", "Resource": "*"}]});
+    let policy = json!({"PolicyName": "limit", "PolicyDocument": only.to_string()});
+    let answer = call("iam", "CreatePolicy", policy).await;
+    let trust = json!({"Statement": [{"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"Service": "codebuild.amazonaws.com"}}]});
+    let role = json!({
+        "RoleName": "web",
+        "AssumeRolePolicyDocument": trust.to_string(),
+        "PermissionsBoundary": answer["Policy"]["Arn"],
+    });
+    call("iam", "CreateRole", role).await;
+    testing::allow_all(&sandbox, "web").await;
+    testing::pass(10).await;
+    let actor = Actor::assume(
+        &sandbox.world(),
+        REGION,
+        "arn:aws:iam::111122223333:role/web",
+        "codebuild.amazonaws.com",
+        "arn:aws:codebuild:eu-central-1:111122223333:project/web",
+        "AWSCodeBuild-1",
+    )
+    .unwrap();
+    let world = sandbox.world();
+    let logs = json!({"logGroupName": "g", "logStreamName": "s"});
+    assert!(actor.may(&world, "logs", "CreateLogStream", logs).is_ok());
+    let denied = actor
+        .may(&world, "ecr", "GetAuthorizationToken", json!({}))
+        .unwrap_err();
+    assert_eq!(
+        denied.to_string(),
+        "User: arn:aws:sts::111122223333:assumed-role/web/AWSCodeBuild-1 is not authorized to perform: ecr:GetAuthorizationToken on resource: * because no permissions boundary allows the ecr:GetAuthorizationToken action"
+    );
+    drop(world);
+    // What nobody has mapped is nothing that a boundary allows.
+    assert!(
+        actor
+            .may(&sandbox.world(), "ecr", "MadeUp", json!({}))
+            .is_err()
+    );
+
+    let constraint = "<CreateBucketConfiguration><LocationConstraint>eu-central-1</LocationConstraint></CreateBucketConfiguration>";
+    let made = rest(Method::PUT, REGION, "/box", &[], constraint);
+    assert_eq!(sandbox.handle(made).await.status(), 200);
+    let deny = json!({"Statement": [{
+        "Effect": "Deny", "Principal": "*", "Action": "s3:PutObject", "Resource": "arn:aws:s3:::box/*",
+        "Condition": {"StringNotEquals": {"s3:x-amz-server-side-encryption": "aws:kms"}},
+    }]});
+    let put = rest(Method::PUT, REGION, "/box?policy", &[], deny.to_string());
+    assert_eq!(sandbox.handle(put).await.status(), 204);
+    let put = rest(Method::PUT, REGION, "/box/k", &[], "x");
+    let refused = sandbox.handle(put).await;
+    assert_eq!(refused.status(), 403);
+    assert!(text(&refused).contains("with an explicit deny in a resource-based policy"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_callers_policy_is_a_dial_of_the_control_api() {
+    let sandbox = sandbox();
+    let send = |method: Method, body: &str| {
+        let sandbox = sandbox.clone();
+        let request = Request::builder()
+            .method(method)
+            .uri("/_sandbox/caller-policy");
+        let request = request.body(bytes::Bytes::from(body.to_owned())).unwrap();
+        async move {
+            let response = sandbox.handle(request).await;
+            (response.status().as_u16(), text(&response))
+        }
+    };
+    let document =
+        r#"{"Statement":[{"Effect":"Allow","Action":"ecs:ListServices","Resource":"*"}]}"#;
+    assert_eq!(send(Method::PUT, document).await.0, 200);
+    assert!(send(Method::GET, "").await.1.contains("ecs:ListServices"));
+    let refused = testing::call(&sandbox, "ecs", "ListClusters", json!({})).await;
+    assert_eq!(refused, Err((400, "AccessDeniedException".to_owned())));
+    assert_eq!(send(Method::PUT, "{}").await.0, 400);
+    assert_eq!(send(Method::DELETE, "").await.0, 200);
+    assert!(
+        testing::call(&sandbox, "ecs", "ListClusters", json!({}))
+            .await
+            .is_ok()
+    );
 }
