@@ -12,6 +12,7 @@ pub mod classify;
 mod cloud;
 mod existing;
 mod kinds;
+mod limits;
 mod pace;
 mod rollouts;
 mod survey;
@@ -22,6 +23,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aws_config::retry::RetryConfig;
+use aws_config::stalled_stream_protection::StalledStreamProtectionConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::Credentials;
@@ -73,6 +75,8 @@ pub struct Account {
     pub(crate) tagging: aws_sdk_resourcegroupstagging::Client,
     /// Who calls, asked for once.
     pub(crate) identity: Arc<tokio::sync::OnceCell<Caller>>,
+    /// The region's zones, asked for once.
+    region_zones: Arc<tokio::sync::OnceCell<Vec<String>>>,
 }
 
 /// Who calls, as STS says.
@@ -117,6 +121,7 @@ impl Account {
             sts: aws_sdk_sts::Client::new(&config),
             tagging: aws_sdk_resourcegroupstagging::Client::new(&config),
             identity: Arc::default(),
+            region_zones: Arc::default(),
         })
     }
 
@@ -175,8 +180,16 @@ impl Account {
         })
     }
 
+    /// The region's zones, asked for once.
+    pub(crate) async fn zones(&self) -> Result<Vec<String>, CloudError> {
+        self.region_zones
+            .get_or_try_init(|| self.ask_zones())
+            .await
+            .cloned()
+    }
+
     /// EC2 `DescribeAvailabilityZones`: those open to the account, sorted; no local or wavelength zones.
-    async fn zones(&self) -> Result<Vec<String>, CloudError> {
+    async fn ask_zones(&self) -> Result<Vec<String>, CloudError> {
         let answer = self
             .ec2
             .describe_availability_zones()
@@ -207,6 +220,9 @@ impl Account {
     }
 }
 
+/// How long one attempt of a call may take, the wait for its turn included.
+const ATTEMPT: Duration = Duration::from_secs(60);
+
 async fn load(options: &Connect) -> SdkConfig {
     let mut loader = aws_config::defaults(BehaviorVersion::latest())
         .retry_config(
@@ -217,7 +233,13 @@ async fn load(options: &Connect) -> SdkConfig {
         .timeout_config(
             TimeoutConfig::builder()
                 .connect_timeout(Duration::from_secs(5))
-                .operation_attempt_timeout(Duration::from_secs(60))
+                .operation_attempt_timeout(ATTEMPT)
+                .build(),
+        )
+        // A call that waits for its turn looks like one that has stalled.
+        .stalled_stream_protection(
+            StalledStreamProtectionConfig::enabled()
+                .grace_period(ATTEMPT)
                 .build(),
         );
     if let Some(region) = &options.region {
@@ -229,9 +251,8 @@ async fn load(options: &Connect) -> SdkConfig {
     if let Some(endpoint) = &options.endpoint {
         loader = loader.endpoint_url(endpoint);
     }
-    if let Some(client) = &options.http_client {
-        loader = loader.http_client(client.clone());
-    }
+    let client = options.http_client.clone().unwrap_or_else(https_client);
+    loader = loader.http_client(limits::limited(client, options.pace));
     if options.emulator {
         let credentials = Credentials::new("sandbox", "sandbox", None, None, "ecspipe emulator");
         loader = loader
@@ -239,6 +260,21 @@ async fn load(options: &Connect) -> SdkConfig {
             .time_source(options.pace.clock());
     }
     loader.load().await
+}
+
+/// The SDK's own default, made here because it can't be had to be wrapped: rustls, and the environment's proxy.
+fn https_client() -> SharedHttpClient {
+    use aws_smithy_http_client::{Builder, ConnectorBuilder, proxy::ProxyConfig, tls};
+    Builder::new().build_with_connector_fn(|settings, components| {
+        let provider = tls::Provider::Rustls(tls::rustls_provider::CryptoMode::AwsLc);
+        let mut connector = ConnectorBuilder::default().tls_provider(provider);
+        connector.set_connector_settings(settings.cloned());
+        if let Some(components) = components {
+            connector.set_sleep_impl(components.sleep_impl());
+        }
+        connector.set_proxy_config(Some(ProxyConfig::from_env()));
+        connector.build()
+    })
 }
 
 /// All items of a paginated listing.

@@ -64,6 +64,11 @@ impl Pace {
         Clock(self)
     }
 
+    /// How much of the other side's time passes in `span` of ours.
+    pub(crate) fn passed(&self, span: Duration) -> Duration {
+        span.mul_f64(self.speed)
+    }
+
     /// Sleeps for `span` of the other side's time.
     pub async fn sleep(&self, span: Duration) {
         // A tenth of a millisecond at least, so that a fast sandbox is still let breathe between two polls.

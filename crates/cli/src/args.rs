@@ -18,19 +18,38 @@ pub struct Args {
     pub command: Command,
 }
 
+impl Args {
+    /// Only `plan` works on several specs.
+    pub fn choose_file(&mut self) -> Result<(), clap::Error> {
+        let files = &self.global.files;
+        self.global.file = files.first().cloned().unwrap_or_default();
+        if files.len() > 1 && !matches!(self.command, Command::Plan(_)) {
+            let message = "only `plan` takes several specs; give the others one at a time\n";
+            return Err(clap::Error::raw(
+                clap::error::ErrorKind::ArgumentConflict,
+                message,
+            ));
+        }
+        Ok(())
+    }
+}
+
 /// What every command takes.
 #[derive(Debug, Clone, ClapArgs)]
 #[command(next_help_heading = "Global options")]
 pub struct Global {
-    /// The spec.
+    /// The spec. `plan` takes several, and patterns such as `'apps/*/ecspipe.yaml'`.
     #[arg(
         short,
-        long,
+        long = "file",
         global = true,
         value_name = "FILE",
         default_value = "ecspipe.yaml",
         env = "ECSPIPE_FILE"
     )]
+    pub files: Vec<PathBuf>,
+    /// The first of `files`: what every command but `plan` works on.
+    #[arg(skip)]
     pub file: PathBuf,
     /// The region, where the spec names none.
     #[arg(long, global = true, value_name = "REGION")]

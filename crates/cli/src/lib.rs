@@ -26,10 +26,13 @@ pub use crate::world::{Answers, World};
 
 /// Runs one command; the exit code is as [`Exit`] says. Everything that it prints goes through `world`.
 pub async fn run(args: impl IntoIterator<Item = OsString>, world: &World) -> u8 {
-    let args = match args::Args::try_parse_from(args) {
+    let mut args = match args::Args::try_parse_from(args) {
         Ok(args) => args,
         Err(error) => return usage(&error, world),
     };
+    if let Err(error) = args.choose_file() {
+        return usage(&error, world);
+    }
     world.start_log(args.global.verbose);
     // A command's future is large: on the heap it spares the stack of whoever runs several.
     match Box::pin(cmd::exec(&args, world)).await {

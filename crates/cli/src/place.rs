@@ -2,6 +2,7 @@
 //! Must not make, change or follow anything.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::time::Duration;
 
 use ecspipe_aws::{Account, Connect, Pace};
@@ -23,27 +24,29 @@ use crate::world::World;
 
 /// The spec of a command, read and validated.
 pub(crate) fn spec(global: &Global, world: &World) -> Result<Spec, Failure> {
-    let path = world.path(&global.file);
+    spec_of(&global.file, global, world)
+}
+
+/// The spec in a file, read and validated.
+pub(crate) fn spec_of(file: &Path, global: &Global, world: &World) -> Result<Spec, Failure> {
+    let path = world.path(file);
     let bytes = std::fs::read(&path).map_err(|error| match error.kind() {
         std::io::ErrorKind::NotFound => {
-            let failure = Failure::new(
-                Exit::Usage,
-                format!("there is no {} here", global.file.display()),
-            );
+            let failure = Failure::new(Exit::Usage, format!("there is no {} here", file.display()));
             failure.hint("write one with `ecspipe init`, or name it with `--file`")
         }
-        _ => Failure::file("read", &global.file, &error),
+        _ => Failure::file("read", file, &error),
     })?;
     let text = String::from_utf8(bytes).map_err(|error| {
         let at = error.utf8_error().valid_up_to();
         Failure::new(
             Exit::Spec,
-            format!("{} is not UTF-8 text (byte {at})", global.file.display()),
+            format!("{} is not UTF-8 text (byte {at})", file.display()),
         )
         .hint("save it as UTF-8")
     })?;
     ecspipe_spec::parse(&text)
-        .map_err(|problems| report::spec::failure(&global.file, &text, &problems, world, global))
+        .map_err(|problems| report::spec::failure(file, &text, &problems, world, global))
 }
 
 /// Where a command works.
@@ -76,7 +79,21 @@ impl Place {
 
     /// The same for whoever makes or changes: all that exists and is used is looked up and checked.
     pub(crate) async fn open_to_change(global: &Global, world: &World) -> Result<Self, Failure> {
-        let mut place = Self::reached(global, world).await?;
+        Self::reached(global, world).await?.checked().await
+    }
+
+    /// The same for a spec and an account that are at hand.
+    pub(crate) async fn within(
+        spec: Spec,
+        account: Account,
+        sandbox: Option<Link>,
+    ) -> Result<Self, Failure> {
+        let place = Self::at(spec, account, sandbox).await?;
+        place.checked().await
+    }
+
+    async fn checked(mut self) -> Result<Self, Failure> {
+        let place = &mut self;
         let found = place.look_up(Depth::Everything).await?;
         place.take(found)?;
         let verdict = existing::check(&place.spec, &place.facts, &place.existing);
@@ -84,7 +101,7 @@ impl Place {
             return Err(ecspipe_provision::Error::Unfit(verdict.problems).into());
         }
         place.notes = verdict.notes;
-        Ok(place)
+        Ok(self)
     }
 
     /// The same for whoever only takes the app away, or asks what is there: what others have taken away by now is no hindrance.
@@ -114,6 +131,10 @@ impl Place {
     async fn reached(global: &Global, world: &World) -> Result<Self, Failure> {
         let spec = spec(global, world)?;
         let (account, sandbox) = reach(global, world, &spec).await?;
+        Self::at(spec, account, sandbox).await
+    }
+
+    async fn at(spec: Spec, account: Account, sandbox: Option<Link>) -> Result<Self, Failure> {
         let with_zones = spec.network.is_own() && matches!(spec.network.zones, Zones::Count(_));
         let facts = account.facts(with_zones).await?;
         if let Some(wanted) = spec
@@ -526,6 +547,7 @@ pub(crate) async fn reach(
 }
 
 /// A sandbox: in this process, or running on a port of this machine.
+#[derive(Clone)]
 pub(crate) struct Link {
     /// Where it listens; `None` where it doesn't.
     pub(crate) url: Option<String>,

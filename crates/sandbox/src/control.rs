@@ -23,6 +23,9 @@ struct Dial {
     unhealthy_images: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     chaos: Option<Chaos>,
+    /// Whether calls that come faster than AWS takes them are refused.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rates: Option<bool>,
 }
 
 const PATHS: &str = "/_sandbox/info, /_sandbox/listeners, /_sandbox/operations, /_sandbox/counts, /_sandbox/traffic, /_sandbox/faults, /_sandbox/caller-policy";
@@ -391,6 +394,7 @@ fn faults(sandbox: &Sandbox) -> Value {
         rules: faults.rules().to_vec(),
         unhealthy_images: faults.unhealthy_images.clone(),
         chaos: faults.chaos().cloned(),
+        rates: faults.refused_by_rate().map(|_| true),
     })
 }
 
@@ -405,6 +409,9 @@ fn add_faults(sandbox: &Sandbox, body: &Bytes) -> Response<Bytes> {
         faults.unhealthy_images.extend(dial.unhealthy_images);
         if dial.chaos.is_some() {
             faults.set_chaos(dial.chaos);
+        }
+        if let Some(on) = dial.rates {
+            faults.set_rates(on);
         }
     }
     drop(sandbox.world());

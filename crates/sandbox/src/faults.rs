@@ -2,6 +2,7 @@
 
 mod chaos;
 mod forms;
+mod rates;
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -102,6 +103,7 @@ mod seconds {
 pub struct Faults {
     rules: Vec<Rule>,
     chaos: Option<chaos::Running>,
+    rates: Option<rates::Rates>,
     /// The access keys of callers that were killed.
     dead: BTreeSet<String>,
     /// Whether the regions' services were told of unhealthy images, and have to be told when there are none any more.
@@ -160,6 +162,16 @@ impl Faults {
         self.chaos = chaos.map(chaos::Running::new);
     }
 
+    /// Refuses calls that come faster than AWS takes them, from now on or no longer.
+    pub fn set_rates(&mut self, on: bool) {
+        self.rates = on.then(rates::Rates::default);
+    }
+
+    /// Whether calls that come too fast are refused, and if so how many were.
+    pub fn refused_by_rate(&self) -> Option<u64> {
+        self.rates.as_ref().map(rates::Rates::refused)
+    }
+
     /// By what chance calls are struck.
     pub fn chaos(&self) -> Option<&Chaos> {
         self.chaos.as_ref().map(chaos::Running::chaos)
@@ -184,6 +196,7 @@ impl Faults {
     pub fn clear(&mut self) {
         self.rules.clear();
         self.chaos = None;
+        self.rates = None;
         self.dead.clear();
         self.unhealthy_images.clear();
     }
@@ -191,6 +204,11 @@ impl Faults {
     /// What is to be done with a call that comes at `now`.
     pub(crate) fn strike(&mut self, call: &Call, now: Millis) -> Outcome {
         let mut outcome = Outcome::default();
+        if let Some(rates) = &mut self.rates
+            && rates.refuses(&call.region, &call.service, &call.operation, now)
+        {
+            outcome.add(&Strike::Throttle, call);
+        }
         for rule in self.rules.iter_mut().filter(|rule| rule.times > 0) {
             let matches =
                 |want: &Option<String>, have: &str| want.as_deref().is_none_or(|want| want == have);

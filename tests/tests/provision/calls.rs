@@ -94,10 +94,10 @@ async fn an_index_that_lags_behind_hides_nothing() {
         service: Some("tagging".to_owned()),
         operation: None,
         skip: 0,
-        times: 1,
+        times: 100,
         strike: Strike::Refuse(closed),
     });
-    assert_eq!(counted(&place).await, unlisted);
+    assert!(counted(&place).await >= unlisted);
 }
 
 /// A tag that somebody changed is seen, though the index may list the rest.

@@ -7,6 +7,7 @@ mod changes;
 mod existing;
 mod faults;
 mod lifecycle;
+mod limits;
 mod place;
 mod platform;
 mod random;

@@ -272,7 +272,7 @@ NOT OK   plan           `up` would refuse: 1 thing can't be done
                           next: choose another app name, or delete or rename the
                         other resource if nobody needs it
                         next: `ecspipe plan` shows the whole of it
-OK       Fargate vCPUs  0.25 more, 0 of 4000 taken
+OK       Fargate vCPUs  0.25 more, 0.25 of 4000 taken
 
 5 OK, 2 NOT OK, 2 SKIPPED
 

@@ -13,6 +13,7 @@ mod permissions;
 #[allow(dead_code)]
 #[path = "../provision/place.rs"]
 mod place;
+mod plans;
 #[allow(dead_code)]
 #[path = "../provision/platform.rs"]
 mod platform;

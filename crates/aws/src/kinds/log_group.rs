@@ -1,6 +1,6 @@
 //! CloudWatch log groups. Must not read logs.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use aws_sdk_cloudwatchlogs::types::LogGroup as Found;
 use ecspipe_provision::resource::LogGroup;
@@ -13,8 +13,12 @@ use crate::view::View;
 
 pub(crate) async fn list(view: &View, scope: &Scope) -> Result<Vec<Have>, CloudError> {
     let names = scope.names_of(Kind::LogGroup);
-    let groups = describe(view, &names).await?;
-    let found = groups.iter().map(|group| fetch(view, scope, group));
+    let all = view.log_groups.get_or_try_init(|| describe(view)).await?;
+    let ours = all.iter().filter(|group| {
+        let name = group.log_group_name();
+        name.is_some_and(|name| names.contains(name))
+    });
+    let found = ours.map(|group| fetch(view, scope, group));
     let found = futures::future::try_join_all(found).await?;
     Ok(found
         .into_iter()
@@ -23,25 +27,22 @@ pub(crate) async fn list(view: &View, scope: &Scope) -> Result<Vec<Have>, CloudE
         .collect())
 }
 
-/// The groups of these names that exist. AWS takes fifty names at a time.
-async fn describe(account: &Account, names: &BTreeSet<&str>) -> Result<Vec<Found>, CloudError> {
+/// The groups of all apps that are looked at, where they exist. AWS takes fifty names at a time.
+async fn describe(view: &View) -> Result<Vec<Found>, CloudError> {
     let mut found = Vec::new();
-    let names: Vec<&str> = names.iter().copied().collect();
-    for some in names.chunks(50) {
-        let list = some.iter().map(|name| (*name).to_owned()).collect();
-        let call = account
+    for names in view.names_of(Kind::LogGroup).chunks(50) {
+        let call = view
             .logs
             .describe_log_groups()
-            .set_log_group_identifiers(Some(list))
+            .set_log_group_identifiers(Some(names.to_vec()))
             .send()
             .await;
         let answer = call.said("logs", "DescribeLogGroups").or_missing()?;
-        let groups = answer.as_ref().map(|answer| answer.log_groups());
-        let wanted = groups.unwrap_or_default().iter().filter(|group| {
-            let name = group.log_group_name();
-            name.is_some_and(|name| some.contains(&name))
-        });
-        found.extend(wanted.cloned());
+        found.extend(
+            answer
+                .into_iter()
+                .flat_map(|answer| answer.log_groups.unwrap_or_default()),
+        );
     }
     Ok(found)
 }

@@ -94,6 +94,7 @@ impl<'a> Tour<'a> {
             stage.answers = Answers::Nobody;
         }
         let global = Global {
+            files: vec!["ecspipe.yaml".into()],
             file: "ecspipe.yaml".into(),
             region: Some("eu-central-1".to_owned()),
             profile: None,

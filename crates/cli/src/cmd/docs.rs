@@ -61,7 +61,8 @@ fn json(command: &str) -> Option<&'static str> {
         ),
         "plan" => Some(
             "`{\"summary\": {\"create\", \"update\", \"replace\", \"delete\", \"unchanged\"}, \"plan\": {\"app\", \"steps\", \"refusals\", \"unchanged\", \"deferred\", \"notes\"}}`; \
-             a step is `{\"id\", \"key\", \"action\", \"changes\", \"after\"}`, a change `{\"field\", \"have\", \"want\"}`.",
+             a step is `{\"id\", \"key\", \"action\", \"changes\", \"after\"}`, a change `{\"field\", \"have\", \"want\"}`. \
+             For several specs: `{\"plans\": [{\"file\", \"summary\", \"plan\"} | {\"file\", \"error\": {\"message\", \"details\", \"hint\", \"exit\"}}], \"summary\", \"failed\"}`.",
         ),
         "up" | "down" => Some(
             "a line an event: `{\"event\": \"plan_made\" | \"step_started\" | \"step_progressed\" | \"step_finished\" | \"step_failed\" | \"step_skipped\" | \"cancelled\", …}`; \

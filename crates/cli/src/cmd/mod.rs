@@ -10,6 +10,7 @@ mod init;
 mod logs;
 mod outputs;
 mod plan;
+mod plans;
 mod policy;
 mod render;
 mod reroute;

@@ -1,6 +1,7 @@
 //! Plans, and their being carried out. Must not plan.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use ecspipe_provision::{
@@ -11,6 +12,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::Value;
 
 use crate::args::{Format, Global};
+use crate::exit::Failure;
 use crate::report::style::{Style, span};
 use crate::world::World;
 
@@ -65,6 +67,108 @@ pub(crate) fn plan(world: &World, global: &Global, plan: &Plan, place: &str) {
     }
     world.out("");
     world.out(count(&style, plan));
+}
+
+/// The plan of one spec of many, or why there is none.
+pub(crate) struct Planned {
+    /// The spec's file.
+    pub(crate) file: PathBuf,
+    /// Where: as a plan is headed.
+    pub(crate) title: String,
+    /// The plan.
+    pub(crate) plan: Result<Plan, Failure>,
+}
+
+/// Prints many plans: each that has something to say, one after the other, and one line about all.
+pub(crate) fn plans(world: &World, global: &Global, planned: &[Planned]) {
+    if global.format == Format::Json {
+        return super::json(world, &plans_json(planned));
+    }
+    let style = Style::of(world, global);
+    let mut total = Total::default();
+    for Planned { file, title, plan } in planned {
+        let plan = match plan {
+            Ok(plan) => plan,
+            Err(failure) => {
+                total.failed += 1;
+                world.err(style.strong(&file.display().to_string()));
+                super::failure(world, global, failure);
+                continue;
+            }
+        };
+        total.add(plan);
+        if plan.refusals.is_empty() && plan.steps.is_empty() && plan.notes.is_empty() {
+            continue;
+        }
+        world.out(style.dim(&file.display().to_string()));
+        self::plan(world, global, plan, title);
+        world.out("");
+    }
+    world.out(total.line(planned.len()));
+}
+
+fn plans_json(planned: &[Planned]) -> Value {
+    let mut total = Total::default();
+    let plans: Vec<Value> = planned
+        .iter()
+        .map(|planned| match &planned.plan {
+            Ok(plan) => {
+                total.add(plan);
+                serde_json::json!({ "file": planned.file, "summary": plan.summary(), "plan": plan })
+            }
+            Err(failure) => {
+                total.failed += 1;
+                let error = serde_json::json!({
+                    "message": failure.message, "details": failure.details, "hint": failure.hint,
+                    "exit": failure.exit.code(),
+                });
+                serde_json::json!({ "file": planned.file, "error": error })
+            }
+        })
+        .collect();
+    serde_json::json!({ "plans": plans, "summary": total.summary, "failed": total.failed })
+}
+
+/// What many plans come to.
+#[derive(Default)]
+struct Total {
+    summary: Summary,
+    changed: usize,
+    refused: usize,
+    failed: usize,
+}
+
+impl Total {
+    fn add(&mut self, plan: &Plan) {
+        let summary = plan.summary();
+        self.summary.create += summary.create;
+        self.summary.update += summary.update;
+        self.summary.replace += summary.replace;
+        self.summary.delete += summary.delete;
+        self.summary.unchanged += summary.unchanged;
+        self.changed += usize::from(!plan.steps.is_empty());
+        self.refused += usize::from(!plan.refusals.is_empty());
+    }
+
+    fn line(&self, specs: usize) -> String {
+        let Summary {
+            create,
+            update,
+            replace,
+            delete,
+            unchanged,
+        } = self.summary;
+        let mut line = format!(
+            "{specs} specs, {} with changes: {create} to create, {update} to change, {replace} to replace, {delete} to delete; {unchanged} unchanged.",
+            self.changed
+        );
+        for (count, what) in [(self.refused, "refused"), (self.failed, "without a plan")] {
+            if count > 0 {
+                line.push_str(&format!(" {count} {what}."));
+            }
+        }
+        line
+    }
 }
 
 fn count(style: &Style, plan: &Plan) -> String {

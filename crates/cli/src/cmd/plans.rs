@@ -1,0 +1,266 @@
+//! `plan` for several specs in one command: what they share is asked of the account once. Must not change anything, and must not
+//! plan otherwise than for one.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use ecspipe_aws::Account;
+use ecspipe_provision::{Detail, Graph, Scope, TagSource};
+use ecspipe_spec::Spec;
+use futures::StreamExt as _;
+use futures::stream;
+
+use crate::args::{self, Global};
+use crate::exit::{Exit, Failure};
+use crate::place::{self, Link, Place};
+use crate::report;
+use crate::report::provision::Planned;
+use crate::world::World;
+
+/// How many apps are looked up at the same time, beyond what one look shares.
+const CONCURRENT: usize = 8;
+
+/// The specs that the command names, where it is not just one: several flags, or a pattern. Sorted, each once.
+pub(crate) fn several(global: &Global, world: &World) -> Result<Option<Vec<PathBuf>>, Failure> {
+    let is_pattern = |file: &Path| {
+        let text = file.to_string_lossy();
+        text.contains(['*', '?', '[']) && !world.path(file).exists()
+    };
+    if global.files.len() < 2 && !is_pattern(&global.file) {
+        return Ok(None);
+    }
+    let mut found = Vec::new();
+    for file in &global.files {
+        if is_pattern(file) {
+            found.extend(expand(file, world)?);
+        } else {
+            found.push(file.clone());
+        }
+    }
+    found.sort();
+    found.dedup();
+    Ok(Some(found))
+}
+
+/// The files that a pattern means: `*` within a folder's name, `**` for folders within folders.
+fn expand(pattern: &Path, world: &World) -> Result<Vec<PathBuf>, Failure> {
+    let here = world.path(Path::new(""));
+    let text = if pattern.is_absolute() {
+        pattern.to_string_lossy().into_owned()
+    } else {
+        let folder = glob::Pattern::escape(&here.to_string_lossy());
+        format!("{}/{}", folder.trim_end_matches('/'), pattern.display())
+    };
+    let wrong = |why: String| {
+        Failure::new(
+            Exit::Usage,
+            format!("{} is not a pattern: {why}", pattern.display()),
+        )
+    };
+    let paths = glob::glob(&text).map_err(|error| wrong(error.to_string()))?;
+    let mut files = Vec::new();
+    for path in paths {
+        let path = path.map_err(|error| Failure::file("read", error.path(), error.error()))?;
+        if path.is_file() {
+            let relative = path.strip_prefix(&here).unwrap_or(&path);
+            files.push(relative.to_path_buf());
+        }
+    }
+    if files.is_empty() {
+        let message = format!("no file here is called {}", pattern.display());
+        return Err(Failure::new(Exit::Usage, message)
+            .hint("quote the pattern, so that the shell leaves it alone, and look at the folder"));
+    }
+    Ok(files)
+}
+
+/// One spec of many, and how far it got.
+struct App {
+    file: PathBuf,
+    place: Result<Place, Failure>,
+}
+
+pub(crate) async fn exec(
+    global: &Global,
+    args: &args::Plan,
+    world: &World,
+    files: Vec<PathBuf>,
+) -> Result<Exit, Failure> {
+    let specs = read(&files, global, world)?;
+    let apps = open(specs, global, world).await?;
+    let planned = plan(apps).await;
+    report::provision::plans(world, global, &planned);
+    Ok(planned
+        .iter()
+        .map(|planned| exit(args, planned))
+        .max_by_key(|exit| gravity(*exit))
+        .unwrap_or(Exit::Done))
+}
+
+fn exit(args: &args::Plan, planned: &Planned) -> Exit {
+    match &planned.plan {
+        Err(failure) => failure.exit,
+        Ok(plan) => super::plan::exit(args, plan),
+    }
+}
+
+/// What outweighs what where several end differently: nothing was found out, it is refused, it changes something.
+fn gravity(exit: Exit) -> u8 {
+    match exit {
+        Exit::Done => 0,
+        Exit::Changes => 1,
+        Exit::Refused => 2,
+        Exit::Access => 4,
+        Exit::Failed => 5,
+        _ => 3,
+    }
+}
+
+/// All specs, or everything that is wrong with any of them.
+fn read(
+    files: &[PathBuf],
+    global: &Global,
+    world: &World,
+) -> Result<Vec<(PathBuf, Spec)>, Failure> {
+    let mut specs = Vec::new();
+    let mut wrong: Vec<Failure> = Vec::new();
+    for file in files {
+        match place::spec_of(file, global, world) {
+            Ok(spec) => specs.push((file.clone(), spec)),
+            Err(failure) => wrong.push(failure),
+        }
+    }
+    wrong.extend(twice(&specs));
+    match wrong.len() {
+        0 => Ok(specs),
+        1 => Err(wrong.remove(0)),
+        count => {
+            let exits = wrong.iter().map(|failure| failure.exit);
+            let mut all = Failure::new(
+                exits.max_by_key(|exit| exit.code()).unwrap_or(Exit::Spec),
+                format!("{count} of {} specs can't be used", files.len()),
+            );
+            for failure in wrong {
+                all.details.push(format!("{}:", failure.message));
+                all.details.extend(failure.details);
+                all.details
+                    .extend(failure.hint.map(|hint| format!("hint: {hint}")));
+            }
+            Err(all)
+        }
+    }
+}
+
+/// Two specs for one app would undo each other.
+fn twice(specs: &[(PathBuf, Spec)]) -> Vec<Failure> {
+    let mut first: BTreeMap<(&str, Option<&str>), &PathBuf> = BTreeMap::new();
+    let mut wrong = Vec::new();
+    for (file, spec) in specs {
+        let key = (spec.app.as_str(), spec.region.as_deref());
+        if let Some(other) = first.insert(key, file) {
+            let message = format!(
+                "{} and {} are both for the app {}",
+                other.display(),
+                file.display(),
+                spec.app
+            );
+            wrong.push(Failure::new(Exit::Usage, message));
+        }
+    }
+    wrong
+}
+
+/// The place of each spec. The account is reached once a region.
+async fn open(
+    specs: Vec<(PathBuf, Spec)>,
+    global: &Global,
+    world: &World,
+) -> Result<Vec<App>, Failure> {
+    let mut regions: BTreeMap<Option<String>, (Account, Option<Link>)> = BTreeMap::new();
+    let mut reached = Vec::new();
+    for (file, spec) in specs {
+        let region = place::region(global, world, &spec)?;
+        if !regions.contains_key(&region) {
+            let there = place::reach(global, world, &spec).await?;
+            // Who calls is the same everywhere: found out before several ask at once.
+            there.0.caller().await?;
+            regions.insert(region.clone(), there);
+        }
+        reached.push((file, spec, region));
+    }
+    let opened = reached.into_iter().map(|(file, spec, region)| {
+        let there = regions.get(&region).cloned();
+        async move {
+            let place = match there {
+                Some((account, link)) => Place::within(spec, account, link).await,
+                None => Err(Failure::new(Exit::Failed, "the region was not reached")),
+            };
+            App { file, place }
+        }
+    });
+    Ok(stream::iter(opened).buffered(CONCURRENT).collect().await)
+}
+
+/// An app with what is wanted of it and where to look.
+struct Wanted {
+    file: PathBuf,
+    place: Place,
+    graph: Graph,
+}
+
+async fn plan(apps: Vec<App>) -> Vec<Planned> {
+    let mut failed = Vec::new();
+    let mut regions: BTreeMap<String, Vec<(Wanted, Scope)>> = BTreeMap::new();
+    for App { file, place } in apps {
+        let wanted = place.and_then(|place| {
+            let (graph, scope) = place.wanted(Detail::Properties)?;
+            let region = place.facts.region.clone();
+            Ok((region, place, graph, scope))
+        });
+        match wanted {
+            Ok((region, place, graph, scope)) => {
+                let scope = Scope {
+                    tag_source: TagSource::Index,
+                    ..scope
+                };
+                let wanted = Wanted { file, place, graph };
+                regions.entry(region).or_default().push((wanted, scope));
+            }
+            Err(failure) => failed.push(Planned {
+                file,
+                title: String::new(),
+                plan: Err(failure),
+            }),
+        }
+    }
+    let mut all = failed;
+    for wanted in regions.into_values() {
+        all.extend(plan_region(wanted).await);
+    }
+    all.sort_by(|a, b| a.file.cmp(&b.file));
+    all
+}
+
+async fn plan_region(wanted: Vec<(Wanted, Scope)>) -> Vec<Planned> {
+    let (wanted, scopes): (Vec<Wanted>, Vec<Scope>) = wanted.into_iter().unzip();
+    let Some(account) = wanted.first().map(|wanted| wanted.place.account.clone()) else {
+        return Vec::new();
+    };
+    let inventories = ecspipe_provision::observe_all(&account, &scopes).await;
+    let planned = wanted
+        .into_iter()
+        .zip(inventories)
+        .map(|(wanted, inventory)| async move {
+            let Wanted { file, place, graph } = wanted;
+            let plan = match inventory {
+                Ok(inventory) => super::plan::of(&place, &graph, &inventory).await,
+                Err(error) => Err(error.into()),
+            };
+            Planned {
+                file,
+                title: place.title(),
+                plan,
+            }
+        });
+    stream::iter(planned).buffered(CONCURRENT).collect().await
+}
