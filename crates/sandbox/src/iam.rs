@@ -14,6 +14,7 @@ mod facts;
 mod managed;
 pub(crate) mod needs;
 pub(crate) mod pattern;
+pub(crate) mod simulate;
 
 pub use authorize::CallerPolicy;
 pub(crate) use authorize::{Denial, authorize, may_assume, principal_of, refusal};

@@ -15,12 +15,13 @@ use super::stage::{Stage, TUTORIAL};
 const ADAPTER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../crates/aws/src");
 
 /// What the adapter may call, but no run here has a reason to: dual stack, which no spec asks for; the sandbox has no
-/// instance profiles; an alias and an upload that somebody's interrupted work left behind.
-const UNTRIED: [&str; 4] = [
+/// instance profiles; an alias and an upload that somebody's interrupted work left behind; a quota without a value of its own.
+const UNTRIED: [&str; 5] = [
     "elasticloadbalancing.SetIpAddressType",
     "iam.RemoveRoleFromInstanceProfile",
     "kms.UpdateAlias",
     "s3.AbortMultipartUpload",
+    "servicequotas.GetAWSDefaultServiceQuota",
 ];
 
 #[tokio::test(start_paused = true)]
@@ -59,9 +60,12 @@ async fn tutorial() -> Vec<Exchange> {
     let stage = Stage::new(TUTORIAL);
     stage.sandbox.record(true);
     let repository = "ecs-deployment-pipeline";
+    stage.run("doctor").await.exits(0);
     stage.run("plan").await.exits(0);
     stage.run("up --yes").await.exits(0);
     stage.run("outputs").await.exits(0);
+    stage.minutes(5).await;
+    stage.run("doctor").await.exits(0);
     stage.push(repository, "<h1>first</h1>\n");
     stage.run("deploy --until ready").await.exits(8);
     stage.run("status").await.exits(0);
@@ -126,6 +130,7 @@ async fn private() -> Vec<Exchange> {
         strike: Strike::LoseAnswer,
     });
     stage.run("--region eu-central-1 up --yes").await.exits(0);
+    stage.run("--region eu-central-1 doctor").await.exits(4);
     let dockerfile = "FROM httpd:2.4.58\nCOPY ./src/ /usr/local/apache2/htdocs/\nEXPOSE 8080\n";
     stage.push_files(
         "inner",

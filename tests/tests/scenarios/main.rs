@@ -6,9 +6,13 @@
 
 mod demo;
 mod doctor;
+#[allow(dead_code)]
+#[path = "../oracles/drift.rs"]
+mod drift;
 mod failure;
 mod interruption;
 mod load;
+mod operators;
 mod permissions;
 #[allow(dead_code)]
 #[path = "../provision/place.rs"]

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use aws_sdk_ec2::types::{Filter, ResourceType, Route as FoundRoute, RouteTable as Found};
 use ecspipe_provision::resource::{Route, RouteTable};
-use ecspipe_provision::{CloudError, Have, Key, Kind, Progress, Resource, Tags};
+use ecspipe_provision::{CloudError, CloudErrorKind, Have, Key, Kind, Progress, Resource, Tags};
 
 use super::{Seen, Update, ec2_tags, once_released, retag_ec2, tag_specification, unsaid};
 use crate::classify::{OrMissing as _, Said as _};
@@ -183,21 +183,31 @@ async fn associate(
     progress: &Progress,
 ) -> Result<(), CloudError> {
     let call = || async {
-        let call = account
-            .ec2
-            .associate_route_table()
-            .route_table_id(id)
-            .subnet_id(subnet)
-            .send()
-            .await;
-        match call.said("ec2", "AssociateRouteTable") {
+        match hang(account, id, subnet).await {
             Err(error) if error.code == "Resource.AlreadyAssociated" => {
-                move_over(account, id, subnet).await
+                match move_over(account, id, subnet).await {
+                    // The other table has let it go, or is gone, by now.
+                    Err(error) if error.kind == CloudErrorKind::NotFound => {
+                        hang(account, id, subnet).await
+                    }
+                    done => done,
+                }
             }
-            done => done.map(|_| ()),
+            done => done,
         }
     };
     account.pace.settled(progress, call).await
+}
+
+async fn hang(account: &Account, id: &str, subnet: &str) -> Result<(), CloudError> {
+    let call = account
+        .ec2
+        .associate_route_table()
+        .route_table_id(id)
+        .subnet_id(subnet)
+        .send()
+        .await;
+    call.said("ec2", "AssociateRouteTable").map(|_| ())
 }
 
 async fn move_over(account: &Account, id: &str, subnet: &str) -> Result<(), CloudError> {

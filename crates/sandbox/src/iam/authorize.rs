@@ -271,6 +271,25 @@ impl Held {
         })
     }
 
+    /// The decision on a request that nobody makes: what is known is given, and no resource's policy has a say.
+    pub(super) fn simulate(
+        &self,
+        world: &World,
+        principal: &Principal,
+        action: &str,
+        resource: &str,
+        context: &Context,
+    ) -> Result<(), Refusal> {
+        let request = Request {
+            principal,
+            account: &world.account,
+            action,
+            resource,
+            context,
+        };
+        evaluate(&request, &self.policies(ResourcePolicy::Silent))
+    }
+
     fn policies<'a>(&'a self, resource: ResourcePolicy<'a>) -> Policies<'a> {
         Policies {
             identity: self.identity.iter().collect(),

@@ -13,6 +13,7 @@ pub use self::managed::ManagedPolicy;
 use crate::clock::{self, Millis};
 use crate::iam::document::{self, Use};
 use crate::iam::evaluate::{Context, Policies, Principal, Request, ResourcePolicy, evaluate};
+use crate::iam::simulate;
 use crate::wire::page::page;
 use crate::wire::{Call, Fault, Input as _, Reply};
 use crate::world::{Tags, World};
@@ -42,6 +43,7 @@ pub const OPERATIONS: &[&str] = &[
     "ListRoles",
     "PutRolePermissionsBoundary",
     "PutRolePolicy",
+    "SimulatePrincipalPolicy",
     "TagPolicy",
     "TagRole",
     "UntagPolicy",
@@ -186,6 +188,10 @@ pub(crate) fn call(world: &mut World, call: &Call) -> Result<Reply, Fault> {
         "ListRoles" => list_roles(world, call),
         "PutRolePermissionsBoundary" => put_boundary(world, call),
         "PutRolePolicy" => put_role_policy(world, call),
+        "SimulatePrincipalPolicy" => {
+            let results = simulate::results(world, call)?;
+            listing(call, "EvaluationResults", results.into_iter())
+        }
         "TagPolicy" => managed::tag(world, call),
         "TagRole" => tag_role(world, call),
         "UntagPolicy" => managed::untag(world, call),

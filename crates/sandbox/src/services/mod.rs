@@ -15,7 +15,7 @@ pub mod iam;
 pub mod kms;
 pub mod logs;
 
-mod query;
+pub(crate) mod query;
 pub mod quotas;
 pub mod s3;
 pub mod sts;

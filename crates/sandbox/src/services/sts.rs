@@ -26,8 +26,13 @@ pub(crate) fn call(world: &mut World, call: &Call) -> Result<Reply, Fault> {
 pub(crate) fn caller(world: &World, call: &Call) -> String {
     match world.iam.sessions.get(&call.access_key) {
         Some(session) => session.arn.clone(),
-        None => world.arn("iam", &call.region, "user/sandbox"),
+        None => user(world, &call.region),
     }
+}
+
+/// The ARN of the sandbox's one user.
+pub(crate) fn user(world: &World, region: &str) -> String {
+    world.arn("iam", region, "user/sandbox")
 }
 
 fn get_caller_identity(world: &mut World, call: &Call) -> Result<Reply, Fault> {

@@ -173,6 +173,10 @@ pub(super) fn iam(desk: &mut Desk<'_>) -> Option<()> {
         desk.own("*");
         return Some(());
     }
+    if operation == "SimulatePrincipalPolicy" {
+        desk.own(desk.text("PolicySourceArn"));
+        return Some(());
+    }
     if operation.ends_with("Policy") && !operation.contains("Role")
         || ["GetPolicyVersion", "ListPolicyTags"].contains(&operation)
     {
