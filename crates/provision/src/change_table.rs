@@ -125,14 +125,14 @@ impl Row {
 
     /// What it touches at once, by the names that people use.
     fn touches(&self) -> String {
-        let labels = self.effects.iter().filter_map(|effect| match effect {
+        let labels = self.effects.iter().map(|effect| match effect {
             Effect::Creates(kind)
             | Effect::Updates(kind)
             | Effect::Replaces(kind)
             | Effect::Deletes(kind)
             | Effect::Carries(kind)
             | Effect::Releases(kind)
-            | Effect::Refuses(kind) => Some(*kind),
+            | Effect::Refuses(kind) => *kind,
         });
         let kinds: BTreeSet<Kind> = labels.collect();
         // A tag is on everything.

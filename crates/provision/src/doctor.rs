@@ -175,7 +175,7 @@ pub trait Survey: Cloud + Lookup {
     fn zones(&self) -> Answer<'_, Vec<String>>;
 
     /// Which actions of `statement` the caller may not do on its resources, under its condition. `principal` is a user's or a
-    /// role's ARN as [`principal`] gives it.
+    /// role's ARN as `principal` gives it.
     fn simulate<'a>(
         &'a self,
         principal: &'a str,

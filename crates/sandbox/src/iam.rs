@@ -1,5 +1,5 @@
 //! Who may do what: policy documents, what a request needs, and the decision, as IAM makes it. Every call over the wire and
-//! everything that a service does with a role goes through [`authorize`]. Must not change the account.
+//! everything that a service does with a role goes through `authorize`. Must not change the account.
 //!
 //! `document` reads and checks policies, `condition` and `pattern` hold a request against them, `evaluate` decides: these
 //! four are pure. `needs` says which actions on which resources a call needs, `facts` what the account knows about a

@@ -289,17 +289,18 @@ async fn a_boundary_limits_a_role_and_a_denial_in_a_buckets_policy_everybody() {
         "AWSCodeBuild-1",
     )
     .unwrap();
-    let world = sandbox.world();
-    let logs = json!({"logGroupName": "g", "logStreamName": "s"});
-    assert!(actor.may(&world, "logs", "CreateLogStream", logs).is_ok());
-    let denied = actor
-        .may(&world, "ecr", "GetAuthorizationToken", json!({}))
-        .unwrap_err();
-    assert_eq!(
-        denied.to_string(),
-        "User: arn:aws:sts::111122223333:assumed-role/web/AWSCodeBuild-1 is not authorized to perform: ecr:GetAuthorizationToken on resource: * because no permissions boundary allows the ecr:GetAuthorizationToken action"
-    );
-    drop(world);
+    {
+        let world = sandbox.world();
+        let logs = json!({"logGroupName": "g", "logStreamName": "s"});
+        assert!(actor.may(&world, "logs", "CreateLogStream", logs).is_ok());
+        let denied = actor
+            .may(&world, "ecr", "GetAuthorizationToken", json!({}))
+            .unwrap_err();
+        assert_eq!(
+            denied.to_string(),
+            "User: arn:aws:sts::111122223333:assumed-role/web/AWSCodeBuild-1 is not authorized to perform: ecr:GetAuthorizationToken on resource: * because no permissions boundary allows the ecr:GetAuthorizationToken action"
+        );
+    }
     // What nobody has mapped is nothing that a boundary allows.
     assert!(
         actor

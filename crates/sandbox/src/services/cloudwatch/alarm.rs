@@ -47,7 +47,7 @@ struct Watch {
     needed: usize,
     threshold: f64,
     comparison: Comparison,
-    missing: Missing,
+    missing: Gap,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -58,9 +58,10 @@ enum Comparison {
     AtMost,
 }
 
+/// How a period without data is taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Missing {
-    Missing,
+enum Gap {
+    Unknown,
     Ignored,
     Breaching,
     Fine,
@@ -175,10 +176,10 @@ impl Watch {
             ))
         })?;
         let missing = match definition.text("TreatMissingData").unwrap_or("missing") {
-            "missing" => Missing::Missing,
-            "ignore" => Missing::Ignored,
-            "breaching" => Missing::Breaching,
-            "notBreaching" => Missing::Fine,
+            "missing" => Gap::Unknown,
+            "ignore" => Gap::Ignored,
+            "breaching" => Gap::Breaching,
+            "notBreaching" => Gap::Fine,
             other => return Err(invalid(format!("TreatMissingData must not be {other}"))),
         };
         let number = |value: &Value| value.as_f64().or_else(|| value.as_str()?.parse().ok());
@@ -200,10 +201,10 @@ impl Watch {
     /// data is missing"); here the periods themselves decide.
     fn judge(&self, alarm: &Alarm, points: &[Option<f64>]) -> Verdict {
         let present: Vec<f64> = points.iter().copied().flatten().collect();
-        if present.is_empty() && self.missing == Missing::Missing {
+        if present.is_empty() && self.missing == Gap::Unknown {
             return insufficient();
         }
-        if present.is_empty() && self.missing == Missing::Ignored {
+        if present.is_empty() && self.missing == Gap::Ignored {
             return Verdict {
                 state: known(&alarm.state),
                 reason: alarm.reason.clone(),
@@ -216,7 +217,7 @@ impl Watch {
             .collect();
         let missing = points.len() - present.len();
         let counted = match self.missing {
-            Missing::Breaching => breaching.len() + missing,
+            Gap::Breaching => breaching.len() + missing,
             _ => breaching.len(),
         };
         let alarmed = counted >= self.needed;
