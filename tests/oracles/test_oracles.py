@@ -307,7 +307,7 @@ class KnownFindings(unittest.TestCase):
         entries = known.Known("policies")
         self.assertEqual(len(entries.unused()), len(entries.entries))
         self.assertFalse(entries.covers(policy="codedeploy", issue="UNKNOWN_ACTION", detail="ecs:Typo"))
-        detail = '[{"action": "ecs:CreateTaskSet", "required_format": "*"}]'
+        detail = '[{"action": "elasticloadbalancing:ModifyListener", "required_format": "arn:*:elasticloadbalancing:*:*:listener/net/*"}]'
         self.assertTrue(entries.covers(policy="web-codedeploy", issue="RESOURCE_MISMATCH", detail=detail))
         self.assertEqual(len(entries.unused()), len(entries.entries) - 1)
 

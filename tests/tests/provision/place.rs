@@ -250,7 +250,7 @@ impl Place {
         let verdict =
             ecspipe_deploy::follow(&self.account, &target, &id, &options, &mut |_| ()).await;
         let verdict = verdict.unwrap();
-        assert!(matches!(verdict, Verdict::Succeeded { .. }), "{verdict:?}");
+        assert!(matches!(verdict, Verdict::Succeeded), "{verdict:?}");
     }
 
     /// What `work` calls that may change something, by operation.

@@ -34,7 +34,7 @@ pub(super) async fn roles(
         }
     }
     let by_tags = |reference: &&Reference| matches!(reference, Reference::Tags(_));
-    let listing = match wanted.values().any(|reference| by_tags(reference)) {
+    let listing = match wanted.values().any(by_tags) {
         true => list(account).await?,
         false => Vec::new(),
     };

@@ -20,6 +20,8 @@ pub(super) fn allow(sheet: &mut Sheet<'_>) {
     if sheet.does(Duty::Deploy) || sheet.does(Duty::Operate) {
         follow(sheet);
         deploy(sheet);
+        // The network of the tasks travels in the AppSpec.
+        sheet.list(&["ec2:DescribeSecurityGroups", "ec2:DescribeSubnets"]);
     }
     if sheet.does(Duty::Doctor) {
         doctor(sheet);
