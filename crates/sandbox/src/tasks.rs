@@ -596,7 +596,7 @@ impl Look<'_> {
             ecs::roles_ready(self.world, definition, &source)?;
             self.find_room(definition, count)?;
             (0..count)
-                .map(|number| self.one(&set, definition, number))
+                .map(|_| self.one(&set, definition))
                 .collect::<Result<Vec<String>, String>>()
         });
         match started {
@@ -640,27 +640,21 @@ impl Look<'_> {
         Err("You've reached the limit on the number of vCPUs you can run concurrently".to_owned())
     }
 
-    /// Starts one task.
-    fn one(
-        &mut self,
-        set: &TaskSet,
-        definition: &TaskDefinition,
-        number: usize,
-    ) -> Result<String, String> {
+    /// Starts one task, in the subnet where the fewest of its set are: ECS spreads them over the zones.
+    fn one(&mut self, set: &TaskSet, definition: &TaskDefinition) -> Result<String, String> {
         let network = set
             .network
             .get("awsvpcConfiguration")
             .cloned()
             .unwrap_or_default();
         let subnets = network.texts("subnets");
-        let living = task_ids(self.world, self.region, &self.service, |task| {
-            task.set == set.id && task.stop.is_none()
-        })
-        .len();
-        let subnet = subnets
-            .get((living + number) % subnets.len().max(1))
-            .cloned()
-            .unwrap_or_default();
+        let living = |subnet: &str| {
+            let there =
+                |task: &Task| task.set == set.id && task.subnet == subnet && task.stop.is_none();
+            task_ids(self.world, self.region, &self.service, there).len()
+        };
+        let subnet = subnets.iter().min_by_key(|subnet| living(subnet));
+        let subnet = subnet.cloned().unwrap_or_default();
         let id = self.world.hex(32);
         let attachment = self.world.uuid();
         let description = self
