@@ -11,9 +11,9 @@ use crate::cloud::{Cloud, CloudError, Have, Listing, Made, Scope};
 use crate::graph::each_text;
 use crate::resource::{Key, Kind};
 
-/// How many kinds are listed at the same time. AWS's limits are per service, and most kinds have a service for
-/// themselves.
-const CONCURRENT_LISTINGS: usize = 16;
+/// How many kinds are listed at the same time: all of them, so that a look takes as long as its longest listing. AWS's limits
+/// are per service, and most kinds have a service for themselves.
+const CONCURRENT_LISTINGS: usize = Kind::ALL.len();
 
 /// How many apps are looked at at the same time: enough to hide the way to AWS, few enough for its limits.
 const CONCURRENT_APPS: usize = 8;

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use aws_sdk_elasticloadbalancingv2::types::{Listener, LoadBalancer, TargetGroup};
-use ecspipe_provision::{CloudError, Kind, Scope};
+use ecspipe_provision::{CloudError, Detail, Kind, Scope};
 use tokio::sync::OnceCell;
 
 use super::{listener, load_balancer, target_group};
@@ -26,6 +26,10 @@ pub(crate) struct Balancing {
     pub(crate) balancer: Option<LoadBalancer>,
     pub(crate) listeners: Vec<Listener>,
     pub(crate) groups: Vec<TargetGroup>,
+    /// The balancer's attributes; empty where only identities are looked for.
+    pub(crate) attributes: BTreeMap<String, String>,
+    /// The target groups' deregistration delays by ARN; empty likewise.
+    pub(crate) delays: BTreeMap<String, u32>,
     /// By ARN.
     pub(crate) tags: BTreeMap<String, BTreeMap<String, String>>,
 }
@@ -48,17 +52,19 @@ pub(crate) async fn of_app(view: &View, scope: &Scope) -> Result<Arc<Balancing>,
 async fn look(view: &View, scope: &Scope) -> Result<Arc<Balancing>, CloudError> {
     let front = async {
         let balancer = balancer(view, scope).await?;
-        let own = balancer.as_ref().and_then(LoadBalancer::load_balancer_arn);
-        let shared = scope.load_balancer.as_deref();
-        // One that exists may have the name that the app's own would have.
-        let own = own.filter(|own| shared != Some(*own));
-        let mut listeners = Vec::new();
-        for arn in own.into_iter().chain(shared) {
-            listeners.extend(listener::of_balancer(view, arn).await?);
-        }
-        Ok((balancer, listeners))
+        let (listeners, attributes) = futures::try_join!(
+            in_front(view, scope, balancer.as_ref()),
+            attributes(view, scope, balancer.as_ref()),
+        )?;
+        Ok::<_, CloudError>((balancer, listeners, attributes))
     };
-    let ((balancer, mut listeners), groups) = futures::try_join!(front, groups(view, scope))?;
+    let back = async {
+        let groups = groups(view, scope).await?;
+        let delays = delays(view, scope, &groups).await?;
+        Ok((groups, delays))
+    };
+    let ((balancer, mut listeners, attributes), (groups, delays)) =
+        futures::try_join!(front, back)?;
     listeners.extend(left_behind(view, scope, balancer.as_ref(), &groups).await?);
     let arns = balancer
         .iter()
@@ -80,8 +86,57 @@ async fn look(view: &View, scope: &Scope) -> Result<Arc<Balancing>, CloudError> 
         balancer,
         listeners,
         groups,
+        attributes,
+        delays,
         tags,
     }))
+}
+
+/// The listeners on the app's own balancer, and on the one that it shares.
+async fn in_front(
+    view: &View,
+    scope: &Scope,
+    balancer: Option<&LoadBalancer>,
+) -> Result<Vec<Listener>, CloudError> {
+    let own = balancer.and_then(LoadBalancer::load_balancer_arn);
+    let shared = scope.load_balancer.as_deref();
+    // One that exists may have the name that the app's own would have.
+    let own = own.filter(|own| shared != Some(*own));
+    let mut listeners = Vec::new();
+    for arn in own.into_iter().chain(shared) {
+        listeners.extend(listener::of_balancer(view, arn).await?);
+    }
+    Ok(listeners)
+}
+
+async fn attributes(
+    view: &View,
+    scope: &Scope,
+    balancer: Option<&LoadBalancer>,
+) -> Result<BTreeMap<String, String>, CloudError> {
+    match balancer.and_then(LoadBalancer::load_balancer_arn) {
+        Some(arn) if scope.detail == Detail::Properties => {
+            load_balancer::attributes(view, arn).await
+        }
+        _ => Ok(BTreeMap::new()),
+    }
+}
+
+async fn delays(
+    view: &View,
+    scope: &Scope,
+    groups: &[TargetGroup],
+) -> Result<BTreeMap<String, u32>, CloudError> {
+    if scope.detail == Detail::Identity {
+        return Ok(BTreeMap::new());
+    }
+    let arns = groups.iter().filter_map(TargetGroup::target_group_arn);
+    let delays = arns.map(|arn| async move {
+        let delay = target_group::delay(view, arn).await?;
+        Ok((arn.to_owned(), delay))
+    });
+    let delays: Vec<_> = futures::future::try_join_all(delays).await?;
+    Ok(delays.into_iter().collect())
 }
 
 /// The listeners on a balancer that the spec has moved away from. The app's target groups still know it.

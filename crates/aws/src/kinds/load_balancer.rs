@@ -7,7 +7,7 @@ use aws_sdk_elasticloadbalancingv2::types::{
     LoadBalancerTypeEnum, Tag,
 };
 use ecspipe_provision::resource::LoadBalancer;
-use ecspipe_provision::{CloudError, Detail, Have, Kind, Made, Progress, Scope, Tags};
+use ecspipe_provision::{CloudError, Have, Kind, Made, Progress, Scope, Tags};
 
 use super::balancing::{self, Balancing};
 use super::{Seen, Update, unsaid};
@@ -25,7 +25,7 @@ pub(crate) async fn list(view: &View, scope: &Scope) -> Result<Vec<Have>, CloudE
     let Some(balancer) = &balancing.balancer else {
         return Ok(Vec::new());
     };
-    let seen = seen(view, scope, balancer, &balancing).await?;
+    let seen = seen(balancer, &balancing);
     Ok(vec![seen.into_have(scope, Kind::LoadBalancer)])
 }
 
@@ -43,19 +43,10 @@ pub(crate) async fn describe(account: &Account, name: &str) -> Result<Option<Fou
     Ok(answer.and_then(|answer| answer.load_balancers().first().cloned()))
 }
 
-async fn seen(
-    view: &View,
-    scope: &Scope,
-    balancer: &Found,
-    balancing: &Balancing,
-) -> Result<Seen, CloudError> {
+fn seen(balancer: &Found, balancing: &Balancing) -> Seen {
     let arn = balancer.load_balancer_arn().unwrap_or_default();
     let name = balancer.load_balancer_name().unwrap_or_default();
-    let attributes = match scope.detail {
-        Detail::Properties => attributes(view, arn).await?,
-        Detail::Identity => BTreeMap::new(),
-    };
-    let attribute = |name: &str| attributes.get(name).cloned().unwrap_or_default();
+    let attribute = |name: &str| balancing.attributes.get(name).cloned().unwrap_or_default();
     let subnets = balancer
         .availability_zones()
         .iter()
@@ -79,12 +70,16 @@ async fn seen(
         idle_timeout_seconds: attribute(IDLE).parse().unwrap_or_default(),
         after: Default::default(),
     };
-    Ok(Seen::named(name, balancing.tags_of(arn), resource)
+    Seen::named(name, balancing.tags_of(arn), resource)
         .with_id(arn)
-        .with_attribute("dns_name", balancer.dns_name().unwrap_or_default()))
+        .with_attribute("dns_name", balancer.dns_name().unwrap_or_default())
 }
 
-async fn attributes(account: &Account, arn: &str) -> Result<BTreeMap<String, String>, CloudError> {
+/// A balancer's attributes by its ARN.
+pub(crate) async fn attributes(
+    account: &Account,
+    arn: &str,
+) -> Result<BTreeMap<String, String>, CloudError> {
     let call = account
         .elb
         .describe_load_balancer_attributes()

@@ -2,7 +2,7 @@
 
 use aws_sdk_elasticloadbalancingv2::types::{Matcher, TargetGroup as Found, TargetGroupAttribute};
 use ecspipe_provision::resource::{HealthCheck, TargetGroup};
-use ecspipe_provision::{CloudError, Detail, Have, Kind, Progress, Scope, Tags};
+use ecspipe_provision::{CloudError, Have, Kind, Progress, Scope, Tags};
 
 use super::balancing;
 use super::load_balancer::{elb_tags, retag};
@@ -15,17 +15,15 @@ const DELAY: &str = "deregistration_delay.timeout_seconds";
 
 pub(crate) async fn list(view: &View, scope: &Scope) -> Result<Vec<Have>, CloudError> {
     let balancing = balancing::of_app(view, scope).await?;
-    let groups = balancing.groups.iter().map(|group| async {
+    let seen = balancing.groups.iter().map(|group| {
         let arn = group.target_group_arn().unwrap_or_default();
-        let delay = match scope.detail {
-            Detail::Properties => delay(view, arn).await?,
-            Detail::Identity => 0,
-        };
+        let delay = balancing.delays.get(arn).copied().unwrap_or_default();
         let name = group.target_group_name().unwrap_or_default();
-        let seen = Seen::named(name, balancing.tags_of(arn), resource(group, delay)).with_id(arn);
-        Ok(seen.into_have(scope, Kind::TargetGroup))
+        Seen::named(name, balancing.tags_of(arn), resource(group, delay)).with_id(arn)
     });
-    futures::future::try_join_all(groups).await
+    Ok(seen
+        .map(|seen| seen.into_have(scope, Kind::TargetGroup))
+        .collect())
 }
 
 /// Target groups by their names. One name that doesn't exist fails the whole call, so they are then asked for one by one.
@@ -64,7 +62,8 @@ pub(crate) async fn named(
     Ok(answer.map(|answer| answer.target_groups().to_vec()))
 }
 
-async fn delay(account: &Account, arn: &str) -> Result<u32, CloudError> {
+/// A target group's deregistration delay in seconds, by its ARN.
+pub(crate) async fn delay(account: &Account, arn: &str) -> Result<u32, CloudError> {
     let call = account
         .elb
         .describe_target_group_attributes()
