@@ -5,11 +5,14 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use ecspipe_provision::change_table::{BASE, Interruption, Row, effects_of, rows};
+use ecspipe_provision::resource::Rule;
 use ecspipe_provision::{Options, Plan};
+use ecspipe_sandbox::Sandbox;
 use ecspipe_spec::Spec;
 use serde_json::{Map, Value};
 
 use super::place::{Place, REGION, differences, sandbox};
+use super::platform::{PLATFORM, Platform, looked_up};
 use super::watch::Watch;
 
 const IMAGE: &str = "222233334444.dkr.ecr.eu-central-1.amazonaws.com/app:1";
@@ -32,16 +35,14 @@ fn of_section(section: &str) -> Vec<&'static Row> {
         let first = SECTIONS.iter().position(|one| row.field.starts_with(one));
         first == Some(at)
     };
-    // What others made is looked up, which is tested where it is; its rows are held against plans in the engine's tests.
-    let of_others = |row: &&Row| {
-        row.field.contains("existing")
-            || ["permissions_boundary.*", "role_path"].contains(&row.field)
-    };
-    rows()
-        .iter()
-        .filter(mine)
-        .filter(|row| !of_others(row))
-        .collect()
+    let mut rows: Vec<&'static Row> = rows().iter().filter(mine).collect();
+    rows.retain(|row| !refers_to_others(row));
+    rows
+}
+
+/// Whether a row is about what others have made, which must be there then: see [`Others`].
+fn refers_to_others(row: &Row) -> bool {
+    row.field.contains("existing") || row.field == "permissions_boundary.*"
 }
 
 fn spec(patch: &str) -> Spec {
@@ -78,8 +79,8 @@ async fn minutes(minutes: u64, watch: Option<&Watch>) {
 }
 
 /// An app that is up, with its production listener answering.
-async fn running(spec: Spec) -> (Place, String) {
-    let place = Place::within(&sandbox(), spec).await;
+async fn running(sandbox: &Sandbox, spec: Spec) -> (Place, String) {
+    let place = looked_up(Place::within(sandbox, spec).await).await;
     place.up().await;
     minutes(5, None).await;
     let port = place.spec.load_balancer.production.port;
@@ -93,12 +94,14 @@ async fn plan(place: &Place) -> Plan {
     place.plan(Options::default()).await
 }
 
-/// One row: the plan is as it says, the change arrives, and who isn't to notice doesn't.
-async fn exercise(row: &Row) {
+/// One row in an account: the plan is as it says, the change `from` one spec `to` the other arrives, and who isn't to notice
+/// doesn't.
+async fn exercise(row: &Row, sandbox: &Sandbox, [from, to]: [Spec; 2]) {
     let name = format!("{} {:?} {}", row.field, row.value, row.change);
-    let (place, listener) = running(spec(row.from)).await;
+    let (place, listener) = running(sandbox, from).await;
     let watch = Watch::new(&place.sandbox, &listener, row.field.starts_with("network"));
-    let changed = Place::through(&place.sandbox, spec(row.to), REGION, watch.client()).await;
+    let changed = Place::through(&place.sandbox, to, REGION, watch.client()).await;
+    let changed = looked_up(changed).await;
     let planned = plan(&changed).await;
     let effects = row.effects.iter().copied().collect::<BTreeSet<_>>();
     assert_eq!(
@@ -137,8 +140,114 @@ async fn exercise_all(section: &str) {
     let rows = of_section(section);
     assert!(!rows.is_empty());
     for row in rows {
-        exercise(row).await;
+        exercise(row, &sandbox(), [row.from, row.to].map(spec)).await;
     }
+}
+
+/// What the rows about others' things refer to: two platforms, called `shared` and `other` as the things of theirs are, and two
+/// boundaries.
+struct Others {
+    sandbox: Sandbox,
+    shared: Platform,
+    other: Platform,
+    /// One more subnet in the first zone of `shared`, public and private.
+    more: [String; 2],
+}
+
+impl Others {
+    async fn make() -> Self {
+        let sandbox = sandbox();
+        // Its own listeners leave an app's ports free, and its balancer lets everybody in on those.
+        let text = |app: &str| {
+            let ports = "load_balancer: { production: { port: 81 }, test: { port: 8081 } }\n";
+            PLATFORM.replace("app: platform", &format!("app: {app}")) + ports
+        };
+        let shared = Platform::closed(&sandbox, &text("shared")).await;
+        let other = Platform::closed(&sandbox, &text("other")).await;
+        for platform in [&shared, &other] {
+            let everybody = [80, 8080].map(|port| Rule::tcp(port, "0.0.0.0/0"));
+            platform
+                .change_group("balancer", |group| group.ingress.extend(everybody))
+                .await;
+        }
+        for name in ["one", "two"] {
+            shared.add_policy(&format!("arn:aws:iam::111122223333:policy/{name}"));
+        }
+        let public = shared.add_subnet("subnet/public-eu-central-1a", "10.9.255.0/25");
+        let public = public.await;
+        let private = shared.add_subnet("subnet/private-eu-central-1a", "10.9.255.128/25");
+        let more = [public, private.await];
+        Self {
+            sandbox,
+            shared,
+            other,
+            more,
+        }
+    }
+
+    /// A row's patch with what these things are called and with their ids.
+    fn patch(&self, row: &Row, patch: &str) -> String {
+        let moves_away = patch.contains(r#""vpc":{"name":"other"}"#);
+        let home = if moves_away {
+            &self.other
+        } else {
+            &self.shared
+        };
+        let [public, private] = &self.more;
+        let more = if row.field.starts_with("network.existing.public") {
+            public
+        } else {
+            private
+        };
+        let mut patch = patch
+            .replace(
+                r#""vpc":{"name":"shared"}"#,
+                r#""vpc":{"name":"shared-main"}"#,
+            )
+            .replace(
+                r#""vpc":{"name":"other"}"#,
+                r#""vpc":{"name":"other-main"}"#,
+            )
+            .replace("subnet-0123456789abcde0e", more);
+        for (letter, key) in [
+            ("a", "subnet/public-eu-central-1a"),
+            ("b", "subnet/public-eu-central-1b"),
+            ("c", "subnet/private-eu-central-1a"),
+            ("d", "subnet/private-eu-central-1b"),
+        ] {
+            patch = patch.replace(&format!("subnet-0123456789abcde0{letter}"), home.id(key));
+        }
+        if row.field.starts_with("roles") {
+            patch = patch
+                .replace(r#""one""#, r#""shared-eu-central-1-task""#)
+                .replace(r#""two""#, r#""other-eu-central-1-task""#);
+        }
+        patch
+    }
+}
+
+/// Each in an account of its own, in which nothing of the others' is touched.
+#[tokio::test(start_paused = true)]
+async fn what_others_made_changes() {
+    let others = Others::make().await;
+    let of = |platform: &Platform| platform.place.spec.clone();
+    let platforms = [&others.shared, &others.other];
+    let mut exercised = 0;
+    for row in rows().iter().filter(|row| refers_to_others(row)) {
+        let sandbox = others.sandbox.fork().unwrap();
+        let specs = [row.from, row.to].map(|patch| spec(&others.patch(row, patch)));
+        exercise(row, &sandbox, specs).await;
+        for platform in platforms {
+            let before = platform.place.inventory().await;
+            let after = Place::within(&sandbox, of(platform))
+                .await
+                .inventory()
+                .await;
+            assert_eq!(after, before, "{}", row.field);
+        }
+        exercised += 1;
+    }
+    assert_eq!(exercised, 8);
 }
 
 macro_rules! sections {

@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 
 use ecspipe_provision::existing::{Depth, Found, Lookup as _};
-use ecspipe_provision::resource::{Rule, SecurityGroup};
-use ecspipe_provision::{Change, Cloud as _, Origin, Progress, Resource, Tags};
+use ecspipe_provision::resource::{Rule, SecurityGroup, Subnet};
+use ecspipe_provision::{Change, Cloud as _, Key, Kind, Origin, Progress, Resource, Tags};
 use ecspipe_sandbox::Sandbox;
 use ecspipe_sandbox::services::iam::ManagedPolicy;
 
@@ -67,6 +67,11 @@ impl Platform {
 
     /// Adds the managed policy [`BOUNDARY`], tagged `team=platform`.
     pub(crate) fn add_boundary(&self) {
+        self.add_policy(BOUNDARY);
+    }
+
+    /// Adds a managed policy that allows everything, tagged `team=platform`.
+    pub(crate) fn add_policy(&self, arn: &str) {
         let allow = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"*","Resource":"*"}]}"#;
         let policy = ManagedPolicy {
             id: "ANPA0123456789ABCDEFG".to_owned(),
@@ -76,7 +81,39 @@ impl Platform {
             tags: BTreeMap::from([("team".to_owned(), "platform".to_owned())]),
         };
         let mut world = self.place.sandbox.world();
-        world.iam.policies.insert(BOUNDARY.to_owned(), policy);
+        world.iam.policies.insert(arn.to_owned(), policy);
+    }
+
+    /// Adds a subnet beside `like` (a key such as `subnet/public-eu-central-1a`), in its zone and on its route table, as the
+    /// platform's owner does by hand; answers its id.
+    pub(crate) async fn add_subnet(&self, like: &str, cidr: &str) -> String {
+        let owned = self.place.inventory().await.owned;
+        let beside = &owned[&like.parse::<Key>().unwrap()];
+        let Resource::Subnet(subnet) = &beside.resource else {
+            unreachable!()
+        };
+        let want = Resource::from(Subnet {
+            cidr: cidr.to_owned(),
+            ..subnet.clone()
+        });
+        let (cloud, progress) = (&self.place.account, Progress::silent());
+        let key = Key::new(Kind::Subnet, "by-hand");
+        let tags = Tags::default();
+        let made = cloud.create(&key, &want, &tags, &progress).await;
+        let id = made.unwrap().id;
+        let table = owned.values().find(|have| match &have.resource {
+            Resource::RouteTable(table) => table.subnets.contains(&beside.id),
+            _ => false,
+        });
+        let mut want = table.unwrap().resource.clone();
+        let Resource::RouteTable(routes) = &mut want else {
+            unreachable!()
+        };
+        routes.subnets.insert(id.clone());
+        let changes = [by_hand("subnets")];
+        let updated = cloud.update(table.unwrap(), &want, &changes, &tags, &progress);
+        updated.await.unwrap();
+        id
     }
 
     /// Changes one of the platform's security groups, as its owner does by hand.
@@ -85,7 +122,9 @@ impl Platform {
         let have = owned
             .into_values()
             .find(|have| match &have.resource {
-                Resource::SecurityGroup(group) => group.name == format!("platform-{name}"),
+                Resource::SecurityGroup(group) => {
+                    group.name == format!("{}-{name}", self.place.spec.app)
+                }
                 _ => false,
             })
             .unwrap();
@@ -94,12 +133,7 @@ impl Platform {
             unreachable!()
         };
         change(group);
-        let changes = ["ingress", "egress"].map(|field| Change {
-            field: field.to_owned(),
-            have: None,
-            want: None,
-            origin: Origin::Drift,
-        });
+        let changes = ["ingress", "egress"].map(by_hand);
         let progress = Progress::silent();
         let tags = Tags::default();
         let updated = self
@@ -134,9 +168,23 @@ deploy: {{ keep_old: 5m }}
     }
 }
 
+/// A change of a property.
+fn by_hand(field: &str) -> Change {
+    Change {
+        field: field.to_owned(),
+        have: None,
+        want: None,
+        origin: Origin::Drift,
+    }
+}
+
 /// An app on a platform, with what it uses looked up; there must be no problem with it.
 pub(crate) async fn guest(sandbox: &Sandbox, text: &str) -> Place {
-    let mut place = Place::within(sandbox, spec(text)).await;
+    looked_up(Place::within(sandbox, spec(text)).await).await
+}
+
+/// The same app with what it uses looked up; there must be no problem with it.
+pub(crate) async fn looked_up(mut place: Place) -> Place {
     let found = look_up(&place).await;
     assert_eq!(found.problems, []);
     place.facts.existing = found.existing.names();

@@ -28,3 +28,5 @@ mod rollouts;
 mod shared;
 mod stage;
 mod tutorial;
+mod visitor;
+mod zones;

@@ -4,6 +4,7 @@ use ecspipe_sandbox::{Options, Sandbox};
 
 use super::platform::{PLATFORM, Platform};
 use super::stage::Stage;
+use super::visitor::Visitor;
 
 fn sandbox() -> Sandbox {
     Sandbox::new(&Options::default()).unwrap()
@@ -48,7 +49,8 @@ async fn two_apps_on_one_platform() {
     shop.run("status").await.exits(0);
     shop.run("plan --exit-code").await.exits(0);
 
-    // One goes, in the middle of the other's rollout.
+    // One goes, in the middle of the other's rollout, and nobody who visits the other notices.
+    let visitor = Visitor::of(&sandbox, 8082);
     let (gone, rolled) = tokio::join!(
         shop.run("down --yes --delete-source"),
         blog.run("deploy --image nginx:1.29")
@@ -60,8 +62,11 @@ async fn two_apps_on_one_platform() {
         "{}",
         blog.page(8082)
     );
+    visitor.saw_only(&["200 This is nginx:1.28", "200 This is nginx:1.29"], 300);
     blog.run("plan --exit-code").await.exits(0);
     blog.run("rollback --yes").await.exits(0);
+    visitor.saw_only(&["200 This is nginx:1.28", "200 This is nginx:1.29"], 600);
+    drop(visitor);
     assert!(
         blog.page(8082).starts_with("200 This is nginx:1.28"),
         "{}",
