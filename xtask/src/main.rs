@@ -1,10 +1,11 @@
-//! The project's own commands: `cargo xtask test`, `ci`, `codegen`, `tidy`.
+//! The project's own commands: `cargo xtask test`, `ci`, `codegen`, `tidy`, `bench`.
 //!
 //! Must not link any crate of the workspace: whoever runs the checks must not compile the AWS SDK to get at them. What
 //! needs the product calls its built binary.
 
 #![allow(clippy::print_stdout, clippy::print_stderr)] // A program for the terminal.
 
+mod bench;
 mod ci;
 mod codegen;
 mod oracles;
@@ -37,6 +38,8 @@ enum Command {
     Codegen(codegen::Options),
     /// Check the rules of ARCHITECTURE.md that a program can check.
     Tidy,
+    /// Measure what things cost, beside the targets: calls, time, memory.
+    Bench(bench::Options),
 }
 
 fn main() -> ExitCode {
@@ -58,6 +61,7 @@ fn run(command: Command) -> Result<bool, String> {
         Command::Ci => Ok(ci::run(&workspace)),
         Command::Codegen(options) => codegen::run(&workspace, options).map(|()| true),
         Command::Tidy => tidy::run(&workspace).map(|()| true),
+        Command::Bench(options) => bench::run(&workspace, &options).map(|()| true),
     }
 }
 

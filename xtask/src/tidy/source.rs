@@ -175,10 +175,12 @@ fn names_folder(line: &str, folder: &str) -> bool {
     })
 }
 
-/// From where on a file is tests: all of it in a folder or file of tests, else from the first `#[cfg(test)]`.
+/// From where on a file is tests: all of it in a folder or file of tests or of benches, else from the first `#[cfg(test)]`.
 fn first_test_line(path: &str, code: &str) -> Option<usize> {
-    let is_tests =
-        path.starts_with("tests/") || path.contains("/tests/") || path.ends_with("/tests.rs");
+    let is_tests = path.starts_with("tests/")
+        || path.contains("/tests/")
+        || path.contains("/benches/")
+        || path.ends_with("/tests.rs");
     if is_tests {
         return Some(1);
     }
