@@ -1,4 +1,4 @@
-//! `cargo xtask codegen`: files of the repository that the product writes: the JSON Schema, the CLI reference, and what
+//! `cargo xtask codegen`: files of the repository that the product writes: the JSON Schemas, the CLI reference, and what
 //! each example renders to. With `--check` they are compared instead.
 //!
 //! Must not know what is in them: it runs the built binary and keeps what that prints.
@@ -59,10 +59,12 @@ pub(crate) fn run(workspace: &Workspace, options: Options) -> Result<(), String>
 fn generate(workspace: &Workspace) -> Result<Files, String> {
     let binary = build(workspace)?;
     let schema = process::read(Command::new(&binary).arg("schema"))?.into_bytes();
+    let plan = process::read(Command::new(&binary).args(["schema", "plan"]))?.into_bytes();
     let reference = process::read(Command::new(&binary).arg("docs"))?.into_bytes();
     let changes = process::read(Command::new(&binary).args(["docs", "changes"]))?.into_bytes();
     let mut files = Files::from([
         (PathBuf::from("docs/ecspipe.schema.json"), schema.clone()),
+        (PathBuf::from("docs/plan.schema.json"), plan),
         (PathBuf::from("docs/cli.md"), reference),
         (PathBuf::from("docs/changes.md"), changes),
     ]);
@@ -87,6 +89,7 @@ fn generate(workspace: &Workspace) -> Result<Files, String> {
 fn present(root: &Path) -> Result<Files, String> {
     let mut paths = vec![
         PathBuf::from("docs/ecspipe.schema.json"),
+        PathBuf::from("docs/plan.schema.json"),
         PathBuf::from("docs/cli.md"),
         PathBuf::from("docs/changes.md"),
     ];

@@ -2,6 +2,7 @@
 
 use ecspipe_provision::{
     Change, Cloud, CloudError, Have, Key, Kind, Listing, Made, Progress, Resource, Scope, Tags,
+    Targets,
 };
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
@@ -22,6 +23,10 @@ impl Cloud for Account {
 
     fn look<'a>(&'a self, scopes: &[Scope]) -> Box<dyn Listing + 'a> {
         Box::new(View::new(self, scopes))
+    }
+
+    fn targets<'a>(&'a self, id: &'a str) -> BoxFuture<'a, Result<Targets, CloudError>> {
+        kinds::target_group::targets(self, id).boxed()
     }
 
     fn create<'a>(

@@ -101,8 +101,8 @@ pub enum Command {
     Init(Init),
     /// Write taskdef.json, appspec.yaml and buildspec.yml, without asking AWS.
     Render(Render),
-    /// Print the JSON Schema of ecspipe.yaml.
-    Schema,
+    /// Print a JSON Schema: of ecspipe.yaml, or of what `plan --format json` prints.
+    Schema(Schema),
     /// Show what `up` would change in the account.
     Plan(Plan),
     /// Make the account as the spec says: network, balancer, cluster, service, pipeline.
@@ -198,12 +198,54 @@ pub struct Render {
     pub account: Option<String>,
 }
 
+/// `schema`.
+#[derive(Debug, Clone, ClapArgs)]
+pub struct Schema {
+    /// Of what.
+    #[arg(value_enum, default_value_t)]
+    pub of: SchemaOf,
+}
+
+/// What has a published JSON Schema.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum SchemaOf {
+    /// The file ecspipe.yaml.
+    #[default]
+    Spec,
+    /// What `plan --format json` prints.
+    Plan,
+}
+
 /// `plan`.
 #[derive(Debug, Clone, ClapArgs)]
 pub struct Plan {
-    /// Exit with 10 when changes are pending.
+    /// Exit with 10 when changes are pending; with `--refresh-only` when something was changed by hand.
     #[arg(long)]
     pub exit_code: bool,
+    /// Show what was changed by hand since it was applied, and nothing that the spec changes.
+    #[arg(long)]
+    pub refresh_only: bool,
+    /// Show also what rollouts have moved, which nobody puts back.
+    #[arg(long)]
+    pub all: bool,
+    /// Show one area alone; the exit code is about that area too.
+    #[arg(long, value_enum, value_name = "AREA")]
+    pub area: Option<Area>,
+}
+
+/// A part of the architecture.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Area {
+    /// The VPC and what is in it.
+    Network,
+    /// Load balancer, listeners, target groups.
+    Balancer,
+    /// Cluster, task definition, service and their logs.
+    Service,
+    /// From source to deployment: repositories, bucket, build, pipeline, CodeDeploy.
+    Delivery,
+    /// Key and roles.
+    Security,
 }
 
 /// `up`.

@@ -13,6 +13,12 @@ pub fn check(plan: &Plan) -> Vec<String> {
     if !plan.refusals.is_empty() && !plan.steps.is_empty() {
         broken.push("a refused plan has steps".to_owned());
     }
+    let waiting: BTreeSet<&Key> = plan
+        .held_back
+        .iter()
+        .filter(|held| held.action != ActionKind::Delete)
+        .map(|held| &held.key)
+        .collect();
     let before = everything_before(plan);
     let mut seen = BTreeSet::new();
     for (index, step) in plan.steps.iter().enumerate() {
@@ -51,6 +57,14 @@ pub fn check(plan: &Plan) -> Vec<String> {
         rule(
             !source || plan.options.delete_source,
             "the source repository goes without being asked for",
+        );
+        rule(
+            !waiting.contains(&step.key),
+            "it is done, and held back as well",
+        );
+        rule(
+            !deleting || users_are_done(plan, step),
+            "something that is held back may still need it",
         );
         rule(
             !(plan.options.rollout_in_flight && moved_by_rollouts(step.key.kind)),
@@ -111,7 +125,15 @@ fn users_go_first(plan: &Plan, before: &BTreeSet<usize>, step: &Step) -> bool {
         .all(|other| before.contains(&other.id))
 }
 
-fn moved_by_rollouts(kind: Kind) -> bool {
+/// Nothing goes whose user can't be changed, or can't go, before.
+fn users_are_done(plan: &Plan, step: &Step) -> bool {
+    plan.held_back
+        .iter()
+        .all(|held| !needs(held.key.kind, step.key.kind))
+}
+
+/// Whether a resource belongs to a deployment while one is in flight.
+pub(crate) fn moved_by_rollouts(kind: Kind) -> bool {
     matches!(
         kind,
         Kind::Listener | Kind::TargetGroup | Kind::Service | Kind::DeploymentGroup

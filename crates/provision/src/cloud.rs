@@ -49,6 +49,9 @@ pub trait Cloud: Send + Sync {
     /// answers is as old as the look, so one is made for each observation.
     fn look<'a>(&'a self, scopes: &[Scope]) -> Box<dyn Listing + 'a>;
 
+    /// How the targets of the target group `id` stand. One that is gone has none.
+    fn targets<'a>(&'a self, id: &'a str) -> BoxFuture<'a, Result<Targets, CloudError>>;
+
     /// Makes `resource`, whose links are resolved, and puts `tags` on it.
     fn create<'a>(
         &'a self,
@@ -215,13 +218,26 @@ pub struct Have {
     pub resource: Resource,
 }
 
+/// How many targets of a target group are how; those that drain aside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Targets {
+    /// Get requests.
+    pub healthy: u32,
+    /// Have been registered a moment ago, and nobody knows yet.
+    pub starting: u32,
+    /// Don't pass the health check.
+    pub unhealthy: u32,
+    /// Nobody asks them, since no listener leads to their group: they may be healthy or not.
+    pub unused: u32,
+}
+
 /// What came of a creation or a change.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Made {
     /// The physical id: see [`Kind`].
     pub id: String,
     /// The same attributes that a listing gives. LoadBalancer: `dns_name`. SourceRepository: `clone_url_http`,
-    /// `clone_url_ssh`. ImageRepository: `uri`. Others: none needed.
+    /// `clone_url_ssh`. ImageRepository: `uri`. Service: `pending`, how many tasks are about to start. Others: none needed.
     pub attributes: BTreeMap<String, String>,
 }
 

@@ -7,9 +7,10 @@ use futures::StreamExt;
 use futures::stream;
 
 use crate::Error;
-use crate::cloud::{Cloud, CloudError, Have, Listing, Made, Scope};
-use crate::graph::each_text;
-use crate::resource::{Key, Kind};
+use crate::cloud::{Cloud, CloudError, Have, Listing, Made, Scope, Targets};
+use crate::graph::{Graph, each_text};
+use crate::plan::production_target;
+use crate::resource::{Id, Key, Kind};
 
 /// How many kinds are listed at the same time: all of them, so that a look takes as long as its longest listing. AWS's limits
 /// are per service, and most kinds have a service for themselves.
@@ -27,6 +28,8 @@ pub struct Inventory {
     pub duplicates: Vec<Have>,
     /// What bears a name that the app wants without the app's tags, by the key that wants it.
     pub foreign: BTreeMap<Key, Have>,
+    /// How the targets stand of target groups that were asked for: see [`observe_production`].
+    pub targets: BTreeMap<Id, Targets>,
 }
 
 /// Lists everything of the app. The error holds what every failed listing said.
@@ -43,6 +46,22 @@ pub async fn observe_kinds(
 ) -> Result<Inventory, Error> {
     let look = cloud.look(std::slice::from_ref(scope));
     list(look.as_ref(), scope, kinds).await
+}
+
+/// Finds out, for a plan, how the targets stand that production traffic goes to, or that [`crate::plan()`] would lead it to: one call,
+/// and none for an app that isn't up.
+pub async fn observe_production(
+    cloud: &dyn Cloud,
+    graph: &Graph,
+    inventory: &mut Inventory,
+) -> Result<(), Error> {
+    let Some(id) = production_target(graph, inventory) else {
+        return Ok(());
+    };
+    let targets = cloud.targets(&id).await;
+    let targets = targets.map_err(|error| Error::Unreadable(vec![error]))?;
+    inventory.targets.insert(id, targets);
+    Ok(())
 }
 
 /// Lists everything of several apps in one look, in which what they share is asked for once; answers in the order of `scopes`.

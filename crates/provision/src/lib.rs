@@ -21,6 +21,7 @@ pub mod check;
 pub mod cloud;
 pub mod desired;
 pub mod doctor;
+pub mod document;
 pub mod event;
 pub mod existing;
 pub mod graph;
@@ -38,18 +39,19 @@ pub use apply::{ApplyOptions, Failure, Outcome, Skip, apply};
 pub use check::check;
 pub use cloud::{
     Cloud, CloudError, CloudErrorKind, Detail, Have, Listing, Made, Progress, Scope, TagSource,
-    Tags,
+    Tags, Targets,
 };
 pub use desired::{Inputs, desired, desired_beside, named, scope};
 pub use event::{Because, Event};
 pub use existing::{Depth, Existing, Found, Lookup};
 pub use graph::{Graph, Node};
-pub use inventory::{Inventory, observe, observe_all, observe_kinds};
+pub use inventory::{Inventory, observe, observe_all, observe_kinds, observe_production};
 pub use outputs::{Outputs, outputs};
 pub use permissions::{Duty, Statement, permissions};
 pub use plan::{
-    Action, ActionKind, Change, Deferred, DeferredTo, Mode, Options, Origin, Plan, Refusal,
-    RefusalReason, Step, Summary, plan,
+    Action, ActionKind, Change, Danger, DangerKind, Deferred, DeferredTo, Delegated, Drift,
+    HeldBack, Hold, LeftOut, Mode, Options, Origin, Part, Plan, Refusal, RefusalReason, Remedy,
+    Step, Summary, plan,
 };
 pub use resource::{Area, Id, Key, Kind, Link, Resource};
 pub use task_network::{TASK_NETWORK_KINDS, TaskNetwork, task_network};

@@ -8,7 +8,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use futures::future::BoxFuture;
 use ipnet::Ipv4Net;
 
-use crate::cloud::{Cloud, CloudError, CloudErrorKind, Have, Listing, Made, Progress, Scope, Tags};
+use crate::cloud::{
+    Cloud, CloudError, CloudErrorKind, Have, Listing, Made, Progress, Scope, Tags, Targets,
+};
 use crate::graph::tokens;
 use crate::plan::Change;
 use crate::resource::{Key, Kind, ORDER_ONLY, Policy, Resource, Traffic};
@@ -58,6 +60,7 @@ struct State {
     calls: Calls,
     faults: BTreeMap<usize, Fault>,
     unlistable: BTreeSet<Kind>,
+    targets: BTreeMap<String, Targets>,
     in_flight: usize,
     made: usize,
 }
@@ -89,6 +92,11 @@ impl Memory {
     /// Lets every listing of `kind` fail.
     pub fn fail_listing(&self, kind: Kind) {
         self.state().unlistable.insert(kind);
+    }
+
+    /// Says how the targets of the target group `id` stand; one healthy target each otherwise.
+    pub fn set_targets(&self, id: &str, targets: Targets) {
+        self.state().targets.insert(id.to_owned(), targets);
     }
 
     /// Everything that exists, in the order of its creation.
@@ -188,6 +196,15 @@ impl Cloud for Memory {
 
     fn look<'a>(&'a self, _: &[Scope]) -> Box<dyn Listing + 'a> {
         Box::new(Look(self))
+    }
+
+    fn targets<'a>(&'a self, id: &'a str) -> BoxFuture<'a, Result<Targets, CloudError>> {
+        let one = Targets {
+            healthy: 1,
+            ..Targets::default()
+        };
+        let targets = self.state().targets.get(id).copied().unwrap_or(one);
+        Box::pin(async move { Ok(targets) })
     }
 
     fn create<'a>(

@@ -1,8 +1,11 @@
 //! What has to be done so that the account holds what is wanted: the difference between a graph and an inventory, as steps
 //! with their order and their reasons. So detailed that carrying it out decides nothing. Must not do I/O.
 
+mod danger;
 mod diff;
+mod hold;
 mod origin;
+mod part;
 mod planner;
 mod replace;
 mod settle;
@@ -11,10 +14,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use ecspipe_spec::AppName;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+pub use self::danger::{Danger, DangerKind, Remedy, production_target};
 pub use self::diff::diff;
+pub use self::hold::{HeldBack, Hold};
+pub use self::part::{LeftOut, Part};
 use self::planner::Planner;
 pub(crate) use self::planner::needs;
 pub(crate) use self::replace::refusal;
@@ -31,7 +38,7 @@ pub struct Options {
     /// Make the account as wanted, or take everything away.
     pub mode: Mode,
     /// Whether CodeDeploy has a deployment in flight: until it ends, listeners, target groups, service and deployment
-    /// group belong to it (AWS.md §4.1).
+    /// group belong to it (AWS.md §4.1). What has to be done with them is held back, and so is what depends on that.
     pub rollout_in_flight: bool,
     /// Whether the source repository goes too, with its history.
     pub delete_source: bool,
@@ -47,19 +54,28 @@ pub enum Mode {
     Down,
 }
 
-/// What has to be done.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+/// What has to be done, and what else there is to know about what is there.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Plan {
     /// The app.
+    #[schemars(with = "String")]
     pub app: AppName,
-    /// What is done. A step depends on earlier ones only. Empty when there are refusals: a plan is done wholly or not at all.
+    /// What somebody should look at before anything else, the gravest first.
+    pub dangers: Vec<Danger>,
+    /// What is done. A step depends on earlier ones only. Empty when there are refusals: then nothing is done.
     pub steps: Vec<Step>,
+    /// What would have to be done and can't be now. The steps are done without it; the command is run again later.
+    pub held_back: Vec<HeldBack>,
     /// What can't be done, all of it at once.
     pub refusals: Vec<Refusal>,
+    /// What somebody changed by hand since it was applied, whatever becomes of it: a step, something held back, or a refusal.
+    pub drift: Vec<Drift>,
+    /// What only the next deployment brings about, or the `up` after it.
+    pub deferred: Vec<Deferred>,
+    /// What rollouts have moved, and nobody puts back: the fields that are there otherwise than `up` has made them.
+    pub delegated: Vec<Delegated>,
     /// What is as wanted.
     pub unchanged: Vec<Key>,
-    /// What only the next deployment brings about.
-    pub deferred: Vec<Deferred>,
     /// What a user should know besides.
     pub notes: Vec<String>,
     /// Ids and attributes of what exists and stays.
@@ -71,7 +87,7 @@ pub struct Plan {
 }
 
 /// One thing to do with one resource.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Step {
     /// Its place in [`Plan::steps`].
     pub id: usize,
@@ -85,7 +101,7 @@ pub struct Step {
 }
 
 /// What is done with a resource.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(tag = "action", rename_all = "snake_case")]
 pub enum Action {
     /// It is made.
@@ -137,7 +153,9 @@ pub enum Action {
 }
 
 /// What is done with a resource, without the details.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum ActionKind {
     /// It is made.
@@ -191,7 +209,7 @@ impl Action {
 }
 
 /// A field that differs.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Change {
     /// The path of the field within the properties, such as `health_check.path`, `stages[2].actions[0].version` or `tags.team`.
     pub field: String,
@@ -205,7 +223,9 @@ pub struct Change {
 }
 
 /// Where a difference comes from, as far as it can be told: see [`crate::applied`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum Origin {
     /// The spec: something else is wanted than was last applied. So is everything of a resource that doesn't say what was applied.
@@ -228,7 +248,7 @@ impl Change {
 
 /// Something that the spec asks for and that has to wait for the next deployment: a task definition is never changed behind
 /// CodeDeploy's back, and what running tasks stand in goes only when they have moved.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Deferred {
     /// The resource.
     pub key: Key,
@@ -241,7 +261,9 @@ pub struct Deferred {
 }
 
 /// Who brings about what was deferred.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum DeferredTo {
     /// The next deployment carries it.
@@ -250,8 +272,31 @@ pub enum DeferredTo {
     NextUp,
 }
 
+/// A resource that somebody changed by hand, or deleted. A field that the spec changes too is the spec's: what was there before it
+/// can't be told from it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct Drift {
+    /// The resource.
+    pub key: Key,
+    /// Whether it is gone altogether.
+    pub gone: bool,
+    /// The fields that were changed; none where it is gone.
+    pub changes: Vec<Change>,
+}
+
+/// A field that a rollout has moved.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct Delegated {
+    /// The resource.
+    pub key: Key,
+    /// The path of the field: see [`Change::field`].
+    pub field: String,
+    /// What is there; `None` where the field is missing.
+    pub have: Option<Value>,
+}
+
 /// Why something can't be done, and what can be done instead.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Refusal {
     /// The resource.
     pub key: Key,
@@ -270,7 +315,7 @@ impl fmt::Display for Refusal {
 }
 
 /// Why something can't be done.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum RefusalReason {
     /// Somebody else's resource has the name.
@@ -283,7 +328,7 @@ pub enum RefusalReason {
         /// The fields.
         changes: Vec<Change>,
     },
-    /// A deployment is in flight, and the resource belongs to it until its end.
+    /// A deployment is in flight, and everything is to go: the resource belongs to it until its end.
     RolloutInFlight,
     /// It is to go, but something that stays still uses it.
     StillUsed {
@@ -298,7 +343,7 @@ pub enum RefusalReason {
 }
 
 /// How much a plan does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 pub struct Summary {
     /// Resources to make.
     pub create: usize,
@@ -310,12 +355,14 @@ pub struct Summary {
     pub delete: usize,
     /// Resources that are as wanted.
     pub unchanged: usize,
+    /// Steps that have to wait.
+    pub held_back: usize,
 }
 
 impl Plan {
-    /// Whether nothing has to be done, and nothing is refused.
+    /// Whether nothing has to be done, nothing is refused and nothing held back.
     pub fn is_empty(&self) -> bool {
-        self.steps.is_empty() && self.refusals.is_empty()
+        self.steps.is_empty() && self.refusals.is_empty() && self.held_back.is_empty()
     }
 
     /// How much it does.
@@ -332,6 +379,7 @@ impl Plan {
             replace: count(ActionKind::Replace),
             delete: count(ActionKind::Delete),
             unchanged: self.unchanged.len(),
+            held_back: self.held_back.len(),
         }
     }
 }
@@ -347,6 +395,8 @@ pub fn plan(graph: &Graph, inventory: &Inventory, options: &Options) -> Plan {
         planner.refuse_ports();
     }
     planner.delete_the_rest();
-    planner.refuse_rollout();
+    if options.mode == Mode::Down {
+        planner.refuse_rollout();
+    }
     planner.finish()
 }

@@ -15,9 +15,11 @@ mod policy;
 mod security;
 mod service;
 
+use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -152,7 +154,9 @@ resources! {
 }
 
 /// The parts of the architecture, by which a plan is shown.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum Area {
     /// The VPC and what is in it.
@@ -333,6 +337,22 @@ impl FromStr for Key {
             .split_once('/')
             .ok_or_else(|| format!("`{text}` is not a key, such as vpc/main"))?;
         Ok(Self::new(kind.parse()?, name))
+    }
+}
+
+/// As it is serialised: a kind, a slash, a name.
+impl JsonSchema for Key {
+    fn schema_name() -> Cow<'static, str> {
+        "Key".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        let kinds = Kind::ALL.map(Kind::as_str).join("|");
+        json_schema!({
+            "description": "The logical identity of a resource within its app, such as `subnet/public-eu-central-1a`: its kind and its name.",
+            "type": "string",
+            "pattern": format!("^({kinds})/.+$"),
+        })
     }
 }
 

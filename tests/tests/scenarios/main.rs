@@ -4,6 +4,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod by_hand;
 mod demo;
 mod doctor;
 #[allow(dead_code)]

@@ -151,6 +151,16 @@ fn seen(service: &Found) -> Seen {
         ecs_tags(service.tags()),
         resource,
     )
+    .with_attribute("pending", &pending(service).to_string())
+}
+
+/// How many tasks are about to start: all of them, where ECS hasn't come to the service yet.
+fn pending(service: &Found) -> i32 {
+    if service.events().is_empty() {
+        service.desired_count() - service.running_count()
+    } else {
+        service.pending_count()
+    }
 }
 
 /// Where the task sets beside the primary one stand and listen, those that drain too.

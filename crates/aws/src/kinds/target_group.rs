@@ -1,8 +1,11 @@
 //! Target groups with health check and attributes. Must not register targets: ECS does.
 
-use aws_sdk_elasticloadbalancingv2::types::{Matcher, TargetGroup as Found, TargetGroupAttribute};
+use aws_sdk_elasticloadbalancingv2::types::{
+    Matcher, TargetGroup as Found, TargetGroupAttribute, TargetHealthReasonEnum,
+    TargetHealthStateEnum,
+};
 use ecspipe_provision::resource::{HealthCheck, TargetGroup};
-use ecspipe_provision::{CloudError, Have, Kind, Progress, Scope, Tags};
+use ecspipe_provision::{CloudError, Have, Kind, Progress, Scope, Tags, Targets};
 
 use super::balancing;
 use super::load_balancer::{elb_tags, retag};
@@ -60,6 +63,37 @@ pub(crate) async fn named(
         .said("elasticloadbalancing", "DescribeTargetGroups")
         .or_missing()?;
     Ok(answer.map(|answer| answer.target_groups().to_vec()))
+}
+
+/// How the targets of a group stand; there are none where it is gone. Those that drain don't count.
+pub(crate) async fn targets(account: &Account, arn: &str) -> Result<Targets, CloudError> {
+    let call = account
+        .elb
+        .describe_target_health()
+        .target_group_arn(arn)
+        .send()
+        .await;
+    let answer = call
+        .said("elasticloadbalancing", "DescribeTargetHealth")
+        .or_missing()?;
+    let mut targets = Targets::default();
+    let found = answer
+        .iter()
+        .flat_map(|answer| answer.target_health_descriptions());
+    for health in found.filter_map(|target| target.target_health()) {
+        match health.state() {
+            Some(TargetHealthStateEnum::Healthy) => targets.healthy += 1,
+            Some(TargetHealthStateEnum::Initial) => targets.starting += 1,
+            Some(TargetHealthStateEnum::Draining) | None => {}
+            Some(TargetHealthStateEnum::Unused)
+                if health.reason() == Some(&TargetHealthReasonEnum::NotInUse) =>
+            {
+                targets.unused += 1;
+            }
+            Some(_) => targets.unhealthy += 1,
+        }
+    }
+    Ok(targets)
 }
 
 /// A target group's deregistration delay in seconds, by its ARN.

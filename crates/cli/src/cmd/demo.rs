@@ -238,7 +238,12 @@ impl<'a> Tour<'a> {
         self.command("plan");
         let exit = super::plan::exec(
             &self.global,
-            &crate::args::Plan { exit_code: true },
+            &crate::args::Plan {
+                exit_code: true,
+                refresh_only: false,
+                all: false,
+                area: None,
+            },
             &self.stage.talking(),
         )
         .await?;

@@ -38,7 +38,9 @@ fn meaning(exit: Exit) -> &'static str {
         Exit::Failed => "A bug, or an unexpected failure.",
         Exit::Usage => "The arguments are wrong.",
         Exit::Spec => "The spec is wrong.",
-        Exit::Refused => "Refused: an unsafe change, a rollout in flight.",
+        Exit::Refused => {
+            "Refused: an unsafe change, a rollout in flight. Of `up` and `plan` also: something is held back, and everything else is done."
+        }
         Exit::Incomplete => "Provisioning is incomplete; run again.",
         Exit::Rollout => "The rollout failed, was stopped or rolled back.",
         Exit::Access => "No access: credentials, region, permission.",
@@ -60,13 +62,16 @@ fn json(command: &str) -> Option<&'static str> {
              `--stdout` and `--template` print the bytes as they are, whatever the format.",
         ),
         "plan" => Some(
-            "`{\"summary\": {\"create\", \"update\", \"replace\", \"delete\", \"unchanged\"}, \"plan\": {\"app\", \"steps\", \"refusals\", \"unchanged\", \"deferred\", \"notes\"}}`; \
-             a step is `{\"id\", \"key\", \"action\", \"changes\", \"after\"}`, a change `{\"field\", \"have\", \"want\"}`. \
-             For several specs: `{\"plans\": [{\"file\", \"summary\", \"plan\"} | {\"file\", \"error\": {\"message\", \"details\", \"hint\", \"exit\"}}], \"summary\", \"failed\"}`.",
+            "one value, whose JSON Schema `ecspipe schema plan` prints (`docs/plan.schema.json`): \
+             `{\"version\": 1, \"summary\": {\"create\", \"update\", \"replace\", \"delete\", \"unchanged\", \"held_back\"}, \
+             \"plan\": {\"app\", \"dangers\", \"steps\", \"held_back\", \"refusals\", \"drift\", \"deferred\", \"delegated\", \"unchanged\", \"notes\"}}`; \
+             with `--area` also `\"area\"` and `\"left_out\"`; with `--refresh-only` `\"refresh\": {\"app\", \"dangers\", \"drift\", \"delegated\"}` instead of summary and plan. \
+             For several specs: `{\"version\": 1, \"plans\": [{\"file\", …the same…} | {\"file\", \"error\": {\"message\", \"details\", \"hint\", \"exit\"}}], \"summary\", \"failed\"}`. \
+             Fields may be added; what is there keeps its name and its meaning, or the version grows.",
         ),
         "up" | "down" => Some(
             "a line an event: `{\"event\": \"plan_made\" | \"step_started\" | \"step_progressed\" | \"step_finished\" | \"step_failed\" | \"step_skipped\" | \"cancelled\", …}`; \
-             the last line of a complete `up` is what `outputs` prints.",
+             the last line of a complete `up` is what `outputs` prints, also where something is held back.",
         ),
         "outputs" => Some(
             "one object; what doesn't exist is missing: `production_url`, `test_url`, `clone_url_http`, `clone_url_ssh`, `repository`, `cluster`, `service`, \

@@ -6,6 +6,7 @@ use crate::args::{Down, Global};
 use crate::exit::{Exit, Failure};
 use crate::place::Place;
 use crate::report;
+use crate::report::plan::{Shown, View};
 use crate::world::World;
 
 pub(crate) async fn exec(global: &Global, args: &Down, world: &World) -> Result<Exit, Failure> {
@@ -24,7 +25,9 @@ pub(crate) async fn exec(global: &Global, args: &Down, world: &World) -> Result<
         world.err(format!("there is nothing of {app} {title}"));
         return Ok(Exit::Done);
     }
-    report::provision::plan(&world.talking(), &global.human(), &plan, &place.title());
+    let shown = Shown::new(plan, place.title(), View::default());
+    report::plan::plan(&world.talking(), &global.human(), &shown);
+    let plan = shown.plan;
     if !plan.refusals.is_empty() {
         return Err(ecspipe_provision::Error::Refused(plan.refusals).into());
     }

@@ -42,7 +42,7 @@ pub(crate) async fn exec(args: &Args, world: &World) -> Result<Exit, Failure> {
     match &args.command {
         Command::Init(args) => init::exec(global, args, world),
         Command::Render(args) => render::exec(global, args, world).await,
-        Command::Schema => schema::exec(world),
+        Command::Schema(args) => schema::exec(args, world),
         Command::Plan(args) => plan::exec(global, args, world).await,
         Command::Up(args) => up::exec(global, args, world).await,
         Command::Outputs => outputs::exec(global, world).await,

@@ -1,12 +1,12 @@
 //! `plan`: what `up` would change. Must not change anything.
 
-use ecspipe_provision as provision;
-use ecspipe_provision::{Graph, Inventory, Mode, Options};
+use ecspipe_provision::{self as provision, Graph, Inventory, Mode, Options};
 
 use crate::args::{Global, Plan};
 use crate::exit::{Exit, Failure};
 use crate::place::Place;
 use crate::report;
+use crate::report::plan::{Shown, View};
 use crate::world::World;
 
 pub(crate) async fn exec(global: &Global, args: &Plan, world: &World) -> Result<Exit, Failure> {
@@ -15,33 +15,42 @@ pub(crate) async fn exec(global: &Global, args: &Plan, world: &World) -> Result<
     }
     let place = Place::open_to_change(global, world).await?;
     let (graph, inventory) = place.review().await?;
-    let plan = of(&place, &graph, &inventory).await?;
-    report::provision::plan(world, global, &plan, &place.title());
-    Ok(exit(args, &plan))
+    let plan = of(&place, &graph, inventory).await?;
+    let shown = Shown::new(plan, place.title(), View::of(args));
+    report::plan::plan(world, global, &shown);
+    Ok(exit(args, &shown.plan))
 }
 
-/// The plan of one place.
+/// The plan of one place, for whoever looks and for whoever goes on to carry it out.
 pub(super) async fn of(
     place: &Place,
     graph: &Graph,
-    inventory: &Inventory,
+    mut inventory: Inventory,
 ) -> Result<provision::Plan, Failure> {
-    let rollout_in_flight = place.rollout_in_flight(inventory).await?;
+    let rollout_in_flight = place.rollout_in_flight(&inventory).await?;
+    provision::observe_production(&place.account, graph, &mut inventory).await?;
     let options = Options {
         mode: Mode::Up,
         rollout_in_flight,
         delete_source: false,
     };
-    let mut plan = provision::plan(graph, inventory, &options);
+    let mut plan = provision::plan(graph, &inventory, &options);
     plan.notes.extend(place.notes.iter().cloned());
     Ok(plan)
 }
 
-/// How the command ends with this plan.
+/// How the command ends with what it shows of a plan.
 pub(super) fn exit(args: &Plan, plan: &provision::Plan) -> Exit {
-    match () {
-        () if !plan.refusals.is_empty() => Exit::Refused,
-        () if args.exit_code && !plan.steps.is_empty() => Exit::Changes,
-        () => Exit::Done,
+    let pending = if args.refresh_only {
+        !plan.drift.is_empty()
+    } else if !plan.refusals.is_empty() || !plan.held_back.is_empty() {
+        return Exit::Refused;
+    } else {
+        !plan.steps.is_empty()
+    };
+    if args.exit_code && pending {
+        Exit::Changes
+    } else {
+        Exit::Done
     }
 }

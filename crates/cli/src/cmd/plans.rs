@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use ecspipe_aws::Account;
-use ecspipe_provision::{Detail, Graph, Scope, TagSource};
+use ecspipe_provision::{Detail, Inventory, Scope, TagSource};
 use ecspipe_spec::Spec;
 use futures::StreamExt as _;
 use futures::stream;
@@ -14,7 +14,7 @@ use crate::args::{self, Global};
 use crate::exit::{Exit, Failure};
 use crate::place::{self, Link, Place};
 use crate::report;
-use crate::report::provision::Planned;
+use crate::report::plan::{Planned, Shown, View};
 use crate::world::World;
 
 /// How many apps are looked up at the same time, beyond what one look shares.
@@ -88,8 +88,8 @@ pub(crate) async fn exec(
 ) -> Result<Exit, Failure> {
     let specs = read(&files, global, world)?;
     let apps = open(specs, global, world).await?;
-    let planned = plan(apps).await;
-    report::provision::plans(world, global, &planned);
+    let planned = plan(apps, View::of(args)).await;
+    report::plan::plans(world, global, &planned);
     Ok(planned
         .iter()
         .map(|planned| exit(args, planned))
@@ -100,7 +100,7 @@ pub(crate) async fn exec(
 fn exit(args: &args::Plan, planned: &Planned) -> Exit {
     match &planned.plan {
         Err(failure) => failure.exit,
-        Ok(plan) => super::plan::exit(args, plan),
+        Ok(shown) => super::plan::exit(args, &shown.plan),
     }
 }
 
@@ -201,47 +201,45 @@ async fn open(
     Ok(stream::iter(opened).buffered(CONCURRENT).collect().await)
 }
 
-/// An app with what is wanted of it and where to look.
+/// An app and where it is looked for.
 struct Wanted {
     file: PathBuf,
     place: Place,
-    graph: Graph,
 }
 
-async fn plan(apps: Vec<App>) -> Vec<Planned> {
+async fn plan(apps: Vec<App>, view: View) -> Vec<Planned> {
     let mut failed = Vec::new();
     let mut regions: BTreeMap<String, Vec<(Wanted, Scope)>> = BTreeMap::new();
     for App { file, place } in apps {
         let wanted = place.and_then(|place| {
-            let (graph, scope) = place.wanted(Detail::Properties)?;
+            let (_, scope) = place.wanted(Detail::Properties)?;
             let region = place.facts.region.clone();
-            Ok((region, place, graph, scope))
+            Ok((region, place, scope))
         });
         match wanted {
-            Ok((region, place, graph, scope)) => {
+            Ok((region, place, scope)) => {
                 let scope = Scope {
                     tag_source: TagSource::Index,
                     ..scope
                 };
-                let wanted = Wanted { file, place, graph };
+                let wanted = Wanted { file, place };
                 regions.entry(region).or_default().push((wanted, scope));
             }
             Err(failure) => failed.push(Planned {
                 file,
-                title: String::new(),
                 plan: Err(failure),
             }),
         }
     }
     let mut all = failed;
     for wanted in regions.into_values() {
-        all.extend(plan_region(wanted).await);
+        all.extend(plan_region(wanted, view).await);
     }
     all.sort_by(|a, b| a.file.cmp(&b.file));
     all
 }
 
-async fn plan_region(wanted: Vec<(Wanted, Scope)>) -> Vec<Planned> {
+async fn plan_region(wanted: Vec<(Wanted, Scope)>, view: View) -> Vec<Planned> {
     let (wanted, scopes): (Vec<Wanted>, Vec<Scope>) = wanted.into_iter().unzip();
     let Some(account) = wanted.first().map(|wanted| wanted.place.account.clone()) else {
         return Vec::new();
@@ -251,16 +249,18 @@ async fn plan_region(wanted: Vec<(Wanted, Scope)>) -> Vec<Planned> {
         .into_iter()
         .zip(inventories)
         .map(|(wanted, inventory)| async move {
-            let Wanted { file, place, graph } = wanted;
+            let Wanted { file, place } = wanted;
             let plan = match inventory {
-                Ok(inventory) => super::plan::of(&place, &graph, &inventory).await,
+                Ok(inventory) => shown(&place, inventory, view).await,
                 Err(error) => Err(error.into()),
             };
-            Planned {
-                file,
-                title: place.title(),
-                plan,
-            }
+            Planned { file, plan }
         });
     stream::iter(planned).buffered(CONCURRENT).collect().await
+}
+
+async fn shown(place: &Place, inventory: Inventory, view: View) -> Result<Shown, Failure> {
+    let graph = place.beside(&inventory)?;
+    let plan = super::plan::of(place, &graph, inventory).await?;
+    Ok(Shown::new(plan, place.title(), view))
 }

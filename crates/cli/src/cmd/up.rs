@@ -1,28 +1,24 @@
 //! `up`: makes the account as the spec says. Must not plan or carry out by itself.
 
 use ecspipe_deploy::Rollouts as _;
-use ecspipe_provision::{Detail, Mode, Options};
+use ecspipe_provision::{Detail, HeldBack};
 
 use crate::args::{Format, Global, Up};
 use crate::exit::{Exit, Failure};
 use crate::place::Place;
 use crate::report;
+use crate::report::plan::{Shown, View};
 use crate::world::World;
 
 pub(crate) async fn exec(global: &Global, args: &Up, world: &World) -> Result<Exit, Failure> {
     world.at_second_interrupt(Exit::Incomplete);
     let place = Place::open_to_change(global, world).await?;
     let (graph, inventory) = place.look(Detail::Properties).await?;
-    let rollout_in_flight = place.rollout_in_flight(&inventory).await?;
-    let options = Options {
-        mode: Mode::Up,
-        rollout_in_flight,
-        delete_source: false,
-    };
-    let mut plan = ecspipe_provision::plan(&graph, &inventory, &options);
-    plan.notes.extend(place.notes.iter().cloned());
+    let plan = super::plan::of(&place, &graph, inventory).await?;
     // The plan is talk here; the data is the outputs at the end.
-    report::provision::plan(&world.talking(), &global.human(), &plan, &place.title());
+    let shown = Shown::new(plan, place.title(), View::default());
+    report::plan::plan(&world.talking(), &global.human(), &shown);
+    let plan = shown.plan;
     if !plan.refusals.is_empty() {
         return Err(ecspipe_provision::Error::Refused(plan.refusals).into());
     }
@@ -47,7 +43,28 @@ pub(crate) async fn exec(global: &Global, args: &Up, world: &World) -> Result<Ex
         world.err("");
     }
     report::provision::outputs(world, global, &outputs);
-    Ok(Exit::Done)
+    if plan.held_back.is_empty() {
+        Ok(Exit::Done)
+    } else {
+        Err(held_back(&plan.held_back))
+    }
+}
+
+/// Everything else is done. What waits is refused for now, so that a script can tell it from an account that is as the spec says.
+fn held_back(held_back: &[HeldBack]) -> Failure {
+    let details = held_back
+        .iter()
+        .map(|held| format!("{}: {}", held.key, held.message))
+        .collect();
+    let message = match held_back.len() {
+        1 => "1 change is held back; the others are done".to_owned(),
+        count => format!("{count} changes are held back; the others are done"),
+    };
+    Failure {
+        details,
+        hint: held_back.first().map(|held| held.hint.clone()),
+        ..Failure::new(Exit::Refused, message)
+    }
 }
 
 /// Puts the deployment files where there are none yet, so that the first push finds them. Later ones travel with `deploy`: `up`

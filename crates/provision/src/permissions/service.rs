@@ -77,6 +77,7 @@ fn balancer(sheet: &mut Sheet<'_>) {
         sheet.list(&[
             "elasticloadbalancing:DescribeLoadBalancerAttributes",
             "elasticloadbalancing:DescribeTargetGroupAttributes",
+            "elasticloadbalancing:DescribeTargetHealth",
         ]);
     }
     if sheet.makes() {

@@ -7,13 +7,15 @@ use std::sync::LazyLock;
 use ipnet::Ipv4Net;
 
 use super::diff::{self, diff};
-use super::origin;
+use super::hold::{self, Hold};
 use super::replace::{OnChange, on_change};
 use super::settle::settle;
 use super::{
-    Action, ActionKind, Change, Deferred, DeferredTo, Mode, Options, Plan, Refusal, RefusalReason,
-    Step,
+    Action, ActionKind, Change, Deferred, DeferredTo, Delegated, Drift, Mode, Options, Origin,
+    Plan, Refusal, RefusalReason, Step,
 };
+use super::{danger, origin};
+use crate::check::moved_by_rollouts;
 use crate::cloud::{Have, Made};
 use crate::graph::{Graph, Node, each_text, resolve};
 use crate::inventory::Inventory;
@@ -37,10 +39,14 @@ impl<'a> Planner<'a> {
     pub(super) fn new(graph: &'a Graph, inventory: &'a Inventory, options: Options) -> Self {
         let plan = Plan {
             app: graph.app().clone(),
+            dangers: Vec::new(),
             steps: Vec::new(),
+            held_back: Vec::new(),
             refusals: Vec::new(),
-            unchanged: Vec::new(),
+            drift: Vec::new(),
             deferred: Vec::new(),
+            delegated: Vec::new(),
+            unchanged: Vec::new(),
             notes: Vec::new(),
             known: BTreeMap::new(),
             options,
@@ -109,10 +115,18 @@ impl<'a> Planner<'a> {
         self.note_left_source(&want);
         self.refuse_overlap(node, &want);
         self.staying.insert(node.key.clone(), want.clone());
+        let origin = origin::of_lack(&node.key, self.graph, self.inventory);
+        if origin == Origin::Drift {
+            self.plan.drift.push(Drift {
+                key: node.key.clone(),
+                gone: true,
+                changes: Vec::new(),
+            });
+        }
         Some(Action::Create {
             want,
             tags: node.tags.clone(),
-            origin: origin::of_lack(&node.key, self.graph, self.inventory),
+            origin,
         })
     }
 
@@ -121,8 +135,10 @@ impl<'a> Planner<'a> {
         let mut changes = diff(&have.resource.properties(), &settled.properties());
         changes.extend(diff::tags(node.key.kind, &have.tags, &node.tags));
         origin::mark(&mut changes, node, have);
+        self.note_drift(&node.key, &changes);
         self.defer(node, &want, &settled);
         self.defer_until_moved(node, &want);
+        self.note_delegated(node, have, &changes);
         let decision = on_change(node.key.kind, &changes);
         let made = Made {
             id: have.id.clone(),
@@ -168,20 +184,48 @@ impl<'a> Planner<'a> {
         }
     }
 
+    /// Notes what somebody changed by hand, whatever is done about it.
+    fn note_drift(&mut self, key: &Key, changes: &[Change]) {
+        let by_hand = changes
+            .iter()
+            .filter(|change| change.origin == Origin::Drift);
+        let changes: Vec<Change> = by_hand.cloned().collect();
+        if !changes.is_empty() {
+            self.plan.drift.push(Drift {
+                key: key.clone(),
+                gone: false,
+                changes,
+            });
+        }
+    }
+
+    /// Notes what rollouts have moved: the fields that are there otherwise than the graph has them, and that are neither changed back
+    /// nor wait for a deployment.
+    fn note_delegated(&mut self, node: &Node, have: &Have, changes: &[Change]) {
+        let want = resolve(&node.resource, |key| self.id_of(key));
+        let mut moved = diff(&have.resource.properties(), &want.properties());
+        let is_changed = |field: &Change| {
+            changes
+                .iter()
+                .any(|change| change.property() == field.property())
+        };
+        moved.retain(|field| !is_changed(field) && is_moved(node.key.kind, field));
+        self.plan
+            .delegated
+            .extend(moved.into_iter().map(|field| Delegated {
+                key: node.key.clone(),
+                field: field.field,
+                have: field.have,
+            }));
+    }
+
     /// Notes what settling has left to the next deployment. The image, its command and the revision are the rollouts' own.
     fn defer(&mut self, node: &Node, want: &Resource, settled: &Resource) {
         if !matches!(node.key.kind, Kind::TaskDefinition | Kind::Service) {
             return;
         }
-        let rollouts_own = |change: &Change| {
-            matches!(
-                change.property(),
-                "task_definition" | "target_group" | "others"
-            ) || change.field.ends_with("].image")
-                || change.field.contains("].command")
-        };
         let mut changes = diff(&settled.properties(), &want.properties());
-        changes.retain(|change| !rollouts_own(change));
+        changes.retain(|change| !is_moved(node.key.kind, change));
         if !changes.is_empty() {
             self.plan.deferred.push(Deferred {
                 key: node.key.clone(),
@@ -410,25 +454,17 @@ impl<'a> Planner<'a> {
         }
     }
 
-    /// While a deployment is in flight, CodeDeploy owns what it moves.
+    /// While a deployment is in flight, CodeDeploy owns what it moves: nothing of an app goes that is being deployed.
     pub(super) fn refuse_rollout(&mut self) {
         if !self.options.rollout_in_flight {
             return;
         }
-        let moved = [
-            Kind::Listener,
-            Kind::TargetGroup,
-            Kind::Service,
-            Kind::DeploymentGroup,
-        ];
-        let keys: BTreeSet<Key> = self
-            .plan
-            .steps
-            .iter()
-            .filter(|step| moved.contains(&step.key.kind))
-            .map(|step| step.key.clone())
+        let moved = self.plan.steps.iter().map(|step| &step.key);
+        let moved: BTreeSet<Key> = moved
+            .filter(|key| moved_by_rollouts(key.kind))
+            .cloned()
             .collect();
-        for key in keys {
+        for key in moved {
             let message = format!(
                 "a deployment is in flight, and this {} belongs to it until its end",
                 key.kind.label()
@@ -436,6 +472,17 @@ impl<'a> Planner<'a> {
             let hint = "wait for the deployment to end (`watch`), or end it (`stop`)".to_owned();
             self.refuse(&key, RefusalReason::RolloutInFlight, message, hint);
         }
+    }
+
+    /// Holds back what a deployment in flight owns, and what would lead production to nothing.
+    fn hold_back(&mut self) {
+        let (options, inventory) = (self.options, self.inventory);
+        hold::hold_back(&mut self.plan, |step| {
+            if options.rollout_in_flight && moved_by_rollouts(step.key.kind) {
+                return Some(Hold::RolloutInFlight);
+            }
+            leads_to_nothing(step, inventory)
+        });
     }
 
     fn refuse(&mut self, key: &Key, reason: RefusalReason, message: String, hint: String) {
@@ -450,9 +497,52 @@ impl<'a> Planner<'a> {
     pub(super) fn finish(mut self) -> Plan {
         if !self.plan.refusals.is_empty() {
             self.plan.steps.clear();
+        } else if self.options.mode == Mode::Up {
+            self.hold_back();
         }
+        let dangers = danger::find(self.graph, self.inventory, self.options, &self.plan);
+        self.plan.dangers = dangers;
         self.plan
     }
+}
+
+/// Whether a field is what rollouts move, rather than what a deployment brings about for the spec.
+fn is_moved(kind: Kind, change: &Change) -> bool {
+    match kind {
+        Kind::Listener => change.property() == "forward",
+        Kind::TargetGroup => change.property() == "port",
+        Kind::Service | Kind::TaskDefinition => {
+            matches!(
+                change.property(),
+                "task_definition" | "target_group" | "others"
+            ) || change.field.ends_with("].image")
+                || change.field.contains("].command")
+        }
+        _ => false,
+    }
+}
+
+/// Whether a step leads production to a target group that is known to have no healthy target.
+fn leads_to_nothing(step: &Step, inventory: &Inventory) -> Option<Hold> {
+    let Action::Update {
+        want: Resource::Listener(want),
+        changes,
+        ..
+    } = &step.action
+    else {
+        return None;
+    };
+    let moves = changes.iter().any(|change| change.property() == "forward");
+    if step.key.name != "production" || !moves {
+        return None;
+    }
+    let to = want.forward.iter().map(|forward| &forward.target_group);
+    let dead = |id: &&String| {
+        let targets = inventory.targets.get(*id);
+        targets.is_some_and(|targets| targets.healthy + targets.unused == 0)
+    };
+    let target_group = to.into_iter().find(dead)?.clone();
+    Some(Hold::NoHealthyTarget { target_group })
 }
 
 /// Of things sorted by kind, those first that others of their kind don't refer to.

@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 use ecspipe_provision::memory::Memory;
 use ecspipe_provision::resource::Forward;
 use ecspipe_provision::{
-    ApplyOptions, CancellationToken, Error, Event, Existing, Graph, Inputs, Inventory, Key, Mode,
-    Options, Origin, Outcome, Plan, Resource, Scope, apply, check, desired, desired_beside,
-    observe, plan, scope, task_network,
+    ApplyOptions, CancellationToken, Error, Event, Existing, Graph, Hold, Inputs, Inventory, Key,
+    Mode, Options, Origin, Outcome, Plan, Resource, Scope, apply, check, desired, desired_beside,
+    observe, observe_production, plan, scope, task_network,
 };
 use ecspipe_spec::taskdef::{Image, TaskDefinition};
 use ecspipe_spec::{Facts, Spec};
@@ -19,6 +19,13 @@ pub(crate) const BUILDSPEC: &str = "version: 0.2\n";
 pub(crate) const DOWN: Options = Options {
     mode: Mode::Down,
     rollout_in_flight: false,
+    delete_source: false,
+};
+
+/// A deployment is in flight.
+pub(crate) const IN_FLIGHT: Options = Options {
+    mode: Mode::Up,
+    rollout_in_flight: true,
     delete_source: false,
 };
 
@@ -62,12 +69,13 @@ pub(crate) fn inventory(cloud: &Memory, spec: &Spec) -> Inventory {
 }
 
 pub(crate) fn plan_for(cloud: &Memory, spec: &Spec, options: Options) -> Plan {
-    let inventory = inventory(cloud, spec);
+    let mut inventory = inventory(cloud, spec);
     let graph = if options.mode == Mode::Down {
         Graph::new(spec.app.clone(), spec.tags.clone())
     } else {
         graph_beside(spec, &inventory)
     };
+    run(observe_production(cloud, &graph, &mut inventory)).unwrap();
     let plan = plan(&graph, &inventory, &options);
     assert_eq!(check(&plan), Vec::<String>::new());
     plan
@@ -162,7 +170,7 @@ pub(crate) fn down(cloud: &Memory, spec: &Spec) {
 pub(crate) fn assert_settled(cloud: &Memory, spec: &Spec) {
     let plan = plan_for(cloud, spec, Options::default());
     assert!(
-        plan.is_empty(),
+        plan.is_empty() && plan.dangers.is_empty() && plan.drift.is_empty(),
         "{}",
         serde_json::to_string_pretty(&plan).unwrap()
     );
@@ -205,6 +213,16 @@ pub(crate) fn edit(cloud: &Memory, key: &str, mut change: impl FnMut(&mut Resour
         }
     });
     assert_eq!(edited, 1, "{key}");
+}
+
+/// What is held back, with what it waits for: `listener/test: in flight`, `event-rule/source: after pipeline/main`.
+pub(crate) fn held_back(plan: &Plan) -> Vec<String> {
+    let show = |held: &ecspipe_provision::HeldBack| match &held.reason {
+        Hold::RolloutInFlight => format!("{}: in flight", held.key),
+        Hold::NoHealthyTarget { target_group } => format!("{}: {target_group} is dead", held.key),
+        Hold::Follows { of } => format!("{}: after {of}", held.key),
+    };
+    plan.held_back.iter().map(show).collect()
 }
 
 /// The steps of a plan, one a line: `update listener/test: port`. The record of what was applied goes with every change of

@@ -4,14 +4,8 @@ use ecspipe_provision::Options;
 use ecspipe_provision::memory::Memory;
 use ecspipe_provision::resource::{Forward, Resource};
 
-use crate::account::{assert_settled, edit, id, plan_for, steps, up};
+use crate::account::{IN_FLIGHT, assert_settled, edit, held_back, id, plan_for, steps, up};
 use crate::specs::{tutorial, tutorial_with};
-
-const IN_FLIGHT: Options = Options {
-    mode: ecspipe_provision::Mode::Up,
-    rollout_in_flight: true,
-    delete_source: false,
-};
 
 fn account() -> Memory {
     let cloud = Memory::new();
@@ -167,7 +161,9 @@ fn split_weights_are_drift_unless_a_rollout_shifts() {
         "listener/production",
         &[(&blue, 90), ("arn:elsewhere", 10)],
     );
-    assert_eq!(plan_for(&cloud, &tutorial(), IN_FLIGHT).refusals.len(), 1);
+    let plan = plan_for(&cloud, &tutorial(), IN_FLIGHT);
+    assert_eq!(steps(&plan), Vec::<String>::new());
+    assert_eq!(held_back(&plan), ["listener/production: in flight"]);
 }
 
 #[test]

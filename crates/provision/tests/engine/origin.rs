@@ -219,7 +219,9 @@ proptest! {
         let planned = |key: &str, name: &str| {
             by_spec.iter().any(|line| line.ends_with(&format!(" {key} {name}")))
         };
-        let plain = !a_rollouts_own(key.kind, &property) && key.kind != Kind::DeploymentConfig;
+        // Something of another name is another thing, where the name is all that it is known by.
+        let renamed = key.kind == Kind::SourceRepository && property == "name";
+        let plain = !a_rollouts_own(key.kind, &property) && key.kind != Kind::DeploymentConfig && !renamed;
         // Of a property that both have changed, the hand can't be seen any more; what the spec no longer wants goes as it is.
         prop_assume!(plain && !planned(&key.to_string(), &property) && graph_of(&second).get(&key).is_some());
         edit(&cloud, &key.to_string(), |resource| *resource = changed.clone());

@@ -1,0 +1,196 @@
+//! What has to wait, and what is done without it.
+
+use ecspipe_provision::memory::Memory;
+use ecspipe_provision::resource::{Forward, Resource};
+use ecspipe_provision::{Options, Plan, Targets};
+use ecspipe_spec::Spec;
+use proptest::prelude::*;
+
+use crate::account::{
+    IN_FLIGHT, assert_settled, carry_out, edit, held_back, id, keys, plan_for, steps, up,
+};
+use crate::specs::{compatible, tutorial, tutorial_with};
+
+fn account() -> Memory {
+    let cloud = Memory::new();
+    up(&cloud, &tutorial());
+    cloud
+}
+
+/// Carries out a plan that must work.
+fn carry(cloud: &Memory, plan: &Plan) {
+    let (outcome, _) = carry_out(cloud, plan);
+    assert_eq!((outcome.failed, outcome.skipped), (vec![], vec![]));
+}
+
+#[test]
+fn a_rollout_in_flight_owns_what_it_moves() {
+    let cloud = account();
+    let spec = tutorial_with(|spec| {
+        spec.service.desired_count = 3;
+        spec.service.health_check.path = "/up".to_owned();
+        spec.deploy.approve = None;
+        spec.load_balancer.test.port = 9090;
+    });
+    let plan = plan_for(&cloud, &spec, IN_FLIGHT);
+    assert_eq!(plan.refusals, []);
+    assert_eq!(
+        held_back(&plan),
+        [
+            "target-group/blue: in flight",
+            "target-group/green: in flight",
+            "listener/test: in flight",
+            "service/main: in flight",
+            "deployment-group/main: in flight"
+        ]
+    );
+    let held = &plan.held_back[2];
+    assert_eq!(held.changes[0].field, "port");
+    assert_eq!(
+        held.message,
+        "a deployment is in flight, and this listener belongs to it until its end"
+    );
+    // The test port is opened meanwhile.
+    assert_eq!(
+        steps(&plan),
+        ["update security-group/balancer: ingress[1].from_port, ingress[1].to_port"]
+    );
+    assert!(plan_for(&cloud, &tutorial(), IN_FLIGHT).is_empty());
+    // What the rollout doesn't move can be changed meanwhile.
+    let other = tutorial_with(|spec| spec.build.dockerfile = "Other".to_owned());
+    let plan = plan_for(&cloud, &other, IN_FLIGHT);
+    assert_eq!(
+        steps(&plan),
+        ["update build-project/main: environment.DOCKERFILE"]
+    );
+    assert_eq!(held_back(&plan), Vec::<String>::new());
+}
+
+/// A former strategy's configuration stays until the group no longer names it, and so does what the pipeline says of a group.
+#[test]
+fn what_comes_after_waits_too() {
+    let cloud = Memory::new();
+    let canary = tutorial_with(|spec| {
+        spec.deploy.strategy = ecspipe_spec::Strategy::Canary {
+            percent: 20,
+            wait: ecspipe_spec::Span::from_minutes(7),
+        };
+    });
+    up(&cloud, &canary);
+    let plan = plan_for(&cloud, &tutorial(), IN_FLIGHT);
+    assert_eq!(steps(&plan), Vec::<String>::new());
+    assert_eq!(
+        held_back(&plan),
+        [
+            "deployment-group/main: in flight",
+            "deployment-config/canary-20p-7m: after deployment-group/main"
+        ]
+    );
+    let hint = &plan.held_back[1].hint;
+    assert_eq!(
+        hint,
+        "run `ecspipe up` again when deployment-group/main is no longer held back"
+    );
+    assert!(!plan.is_empty());
+    assert_eq!(plan.summary().held_back, 2);
+}
+
+/// Production is never led to where nothing serves; everything else is put right.
+#[test]
+fn production_is_not_led_to_nothing() {
+    let cloud = account();
+    let blue = id(&cloud, "target-group/blue");
+    edit(&cloud, "listener/production", |resource| {
+        let Resource::Listener(listener) = resource else {
+            panic!()
+        };
+        listener.forward = [Forward {
+            target_group: "arn:elsewhere".to_owned(),
+            weight: 1,
+        }]
+        .into();
+    });
+    edit(&cloud, "service/main", |resource| {
+        let Resource::Service(service) = resource else {
+            panic!()
+        };
+        service.desired_count = 0;
+    });
+    cloud.set_targets(&blue, Targets::default());
+    let plan = plan_for(&cloud, &tutorial(), Options::default());
+    assert_eq!(steps(&plan), ["update service/main: desired_count"]);
+    assert_eq!(
+        held_back(&plan),
+        [format!("listener/production: {blue} is dead")]
+    );
+    carry(&cloud, &plan);
+    let healthy = Targets {
+        healthy: 1,
+        ..Targets::default()
+    };
+    cloud.set_targets(&blue, healthy);
+    let plan = plan_for(&cloud, &tutorial(), Options::default());
+    assert_eq!(
+        steps(&plan),
+        ["update listener/production: forward[0].target_group"]
+    );
+    carry(&cloud, &plan);
+    assert_settled(&cloud, &tutorial());
+}
+
+/// No task is wanted, so none can be healthy.
+#[test]
+fn an_app_without_tasks_is_not_held_back() {
+    let spec = tutorial_with(|spec| spec.service.desired_count = 0);
+    let cloud = Memory::new();
+    up(&cloud, &spec);
+    let blue = id(&cloud, "target-group/blue");
+    cloud.set_targets(&blue, Targets::default());
+    assert_settled(&cloud, &spec);
+    edit(&cloud, "listener/production", |resource| {
+        let Resource::Listener(listener) = resource else {
+            panic!()
+        };
+        listener.forward.clear();
+    });
+    up(&cloud, &spec);
+    assert_settled(&cloud, &spec);
+}
+
+/// What a plan in flight leaves, and the one after it, come to the same as one without a flight.
+fn in_two_goes(first: &Spec, second: &Spec) {
+    let cloud = Memory::new();
+    up(&cloud, first);
+    let plan = plan_for(&cloud, second, IN_FLIGHT);
+    assert_eq!(plan.refusals, []);
+    let before: Vec<_> = cloud.things();
+    carry(&cloud, &plan);
+    for held in &plan.held_back {
+        let find = |things: &[ecspipe_provision::Have]| {
+            let found = things
+                .iter()
+                .find(|have| have.key.as_ref() == Some(&held.key));
+            found.cloned()
+        };
+        assert_eq!(find(&before), find(&cloud.things()), "{}", held.key);
+    }
+    // Nothing of it is done twice, or has been left to nobody.
+    let again = plan_for(&cloud, second, IN_FLIGHT);
+    assert_eq!(steps(&again), Vec::<String>::new());
+    assert_eq!(held_back(&again), held_back(&plan));
+    up(&cloud, second);
+    assert_settled(&cloud, second);
+    let other = Memory::new();
+    up(&other, first);
+    up(&other, second);
+    assert_eq!(keys(&cloud), keys(&other));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+
+    #[test]
+    fn the_next_up_does_what_was_held_back((first, second) in compatible()) {
+        in_two_goes(&first, &second);
+    }
+}
