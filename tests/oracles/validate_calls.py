@@ -11,6 +11,7 @@ Exit code 1 if there is a problem. Must not talk to anything.
 import base64
 import collections
 import json
+import re
 import sys
 import urllib.parse
 
@@ -158,6 +159,8 @@ def check_request(service, operation, call, problems):
         value = json_request(service, operation, call, problems)
     elif protocol in ("query", "ec2"):
         value = form_request(service, operation, call, problems)
+    elif protocol == "rest-json":
+        value = rest_json_request(operation, call, problems)
     else:
         rest_request(operation, call, problems)
         return
@@ -199,6 +202,39 @@ def form_request(service, operation, call, problems):
     return forms.decode(
         parameters, operation.input_shape, problems, is_ec2=service.resolved_protocol == "ec2"
     )
+
+
+def rest_json_request(operation, call, problems):
+    """The whole input: what the path and the query say, and the members of the body."""
+    if call["method"] != operation.http["method"]:
+        problems.add("method", f"is {call['method']}, must be {operation.http['method']}")
+    template = operation.http["requestUri"].partition("?")[0].rstrip("/")
+    path, _, query = call["uri"].partition("?")
+    pattern = re.sub(r"\\{(\w+)\\}", r"(?P<\1>[^/]+)", re.escape(template))
+    match = re.fullmatch(pattern, path.rstrip("/"))
+    shape = operation.input_shape
+    members = shape.members if shape is not None else {}
+    if not match:
+        problems.add("uri", f"is `{path}`, must be like `{template}`")
+        return None
+    placed = {wire_name(member, name): name for name, member in members.items() if member.serialization.get("location")}
+    value = {placed[name]: urllib.parse.unquote(text) for name, text in match.groupdict().items()}
+    for name, text in urllib.parse.parse_qsl(query, keep_blank_values=True):
+        if name not in placed:
+            problems.add(f"query.{name}", "is no parameter of this operation")
+            continue
+        member = members[placed[name]]
+        check_text(text, member, f"query.{name}", problems)
+        value[placed[name]] = int(text) if member.type_name == "integer" else text
+    check_headers(call["request_headers"], members, problems, side="request")
+    payload = shape.serialization.get("payload") if shape is not None else None
+    if payload or not call["request_body"]:
+        return value
+    body = json_body(call["request_body"], problems)
+    if isinstance(body, dict):
+        check_json({**match.groupdict(), **body}, shape, "", problems, is_input=True)
+        value.update(with_bytes(body, shape))
+    return value
 
 
 def rest_request(operation, call, problems):
@@ -277,6 +313,8 @@ def check_response(service, operation, call, problems):
                 problems.add("requestId", "is missing")
             if shape is not None:
                 check_xml(root, shape, "", problems, ignore=("requestId", "return"))
+    elif protocol == "rest-json":
+        check_rest_json_response(operation, call, problems)
     else:
         check_rest_response(operation, call, problems)
     parse_like_botocore(protocol, operation, call, problems)
@@ -303,6 +341,21 @@ def check_query_response(operation, body, problems):
     for child in root:
         if local(child) not in allowed:
             problems.add(local(child), "does not belong there")
+
+
+def check_rest_json_response(operation, call, problems):
+    shape = operation.output_shape
+    check_headers(call["response_headers"], shape.members if shape is not None else {}, problems, side="response")
+    want = operation.http.get("responseCode")
+    if want and call["status"] != want:
+        problems.add("status", f"is {call['status']}, must be {want}")
+    if shape is None:
+        if call["response_body"]:
+            problems.add("body", "is not empty, but the operation has no output")
+    elif not shape.serialization.get("payload"):
+        value = json_body(call["response_body"] or "{}", problems)
+        if value is not None:
+            check_json(value, shape, "", problems, is_input=False)
 
 
 def check_rest_response(operation, call, problems):

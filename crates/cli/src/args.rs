@@ -406,8 +406,21 @@ pub struct Doctor {
     pub commands: Vec<Commands>,
 }
 
+/// How something is made to go wrong in the sandbox.
+const FAULTS: &str = "\
+What can go wrong goes wrong on request, by JSON at /_sandbox/faults (docs/sandbox.md):
+  curl -X POST http://127.0.0.1:4570/_sandbox/faults -d '{\"tasks\": {\"*\": \"crash\"}}'
+  tasks      by image: crash, out_of_memory, hang, not_listening, unhealthy, fail_check, cannot_pull
+  functions  by Lambda function, as hooks call it: succeed, fail, silent, throw
+  commands   by the command of a one-off task: its exit code and log
+  alarms     those that are in alarm
+  builds     by project: fail, fault, hang
+  actions    by action of a pipeline: fail, hang, cancel
+  rules, chaos, rates   calls that are refused, lost or late";
+
 /// `sandbox`.
 #[derive(Debug, Clone, ClapArgs)]
+#[command(after_help = FAULTS)]
 pub struct Sandbox {
     /// The port on 127.0.0.1.
     #[arg(long, default_value_t = 4570)]

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::Sandbox;
 use crate::runtime::Page;
-use crate::services::ecs;
+use crate::services::ecs::{self, Unanswered};
 use crate::services::elbv2::{self, Action, Seen};
 use crate::world::World;
 
@@ -284,11 +284,13 @@ fn forward(world: &mut World, region: &str, group: &str, path: &str) -> Result<P
             &format!("no security group lets the balancer through to {address}:{port}"),
         ));
     }
-    ecs::answer(world, region, address, *port, path).ok_or_else(|| {
-        notice(
-            502,
-            &format!("the task at {address}:{port} does not answer"),
-        )
+    ecs::answer(world, region, address, *port, path).map_err(|why| {
+        let status = match why {
+            Unanswered::Refused | Unanswered::Nobody => 502,
+            Unanswered::Silent => 504,
+        };
+        let text = format!("the task at {address}:{port} does not answer");
+        notice(status, &text)
     })
 }
 

@@ -23,6 +23,7 @@ use sha2::{Digest as _, Sha256};
 use self::archive::Files;
 use self::buildspec::Buildspec;
 use crate::clock::{self, Millis};
+use crate::faults::{self, BuildEnd};
 use crate::runtime::{Content, Image};
 use crate::services::codebuild::{Build, Phase, Status};
 use crate::services::{ecr, logs, s3};
@@ -116,6 +117,11 @@ fn finish_phase(world: &mut World, region: &str, build: &mut Build) {
     let Some(kind) = build.phases.last().map(|phase| phase.kind.clone()) else {
         return;
     };
+    if let Some(end) =
+        faults::of_project(&world.dials.builds, &build.project).filter(|end| end.phase() == kind)
+    {
+        return end_badly(world, region, build, &kind, &end);
+    }
     let next = match perform(world, region, build, &kind) {
         Ok(()) => {
             close_phase(world, region, build, Status::Succeeded, None);
@@ -146,6 +152,50 @@ fn finish_phase(world: &mut World, region: &str, build: &mut Build) {
             complete(world, region, build);
         }
         Some(next) => enter(world, region, build, next),
+    }
+}
+
+/// Does in a phase what is dialled instead of its work.
+fn end_badly(world: &mut World, region: &str, build: &mut Build, kind: &str, end: &BuildEnd) {
+    let due = build.started + build.limit(kind);
+    if matches!(end, BuildEnd::Hang { .. }) && world.now < due {
+        if let Some(phase) = build.phases.last_mut() {
+            phase.due = due;
+        }
+        world.wake_at(due, region, Wake::Build(build.id.clone()));
+        return say(world, region, build, end.log());
+    }
+    let (status, code, message) = match end {
+        BuildEnd::Fail { message, .. } => {
+            (Status::Failed, "COMMAND_EXECUTION_ERROR", message.clone())
+        }
+        BuildEnd::Fault { .. } => (
+            Status::Fault,
+            "INTERNAL_SERVICE_ERROR",
+            "CodeBuild experienced an internal error".to_owned(),
+        ),
+        BuildEnd::Hang { .. } => (
+            Status::TimedOut,
+            "BUILD_TIMED_OUT",
+            "Build has timed out.".to_owned(),
+        ),
+    };
+    if !matches!(end, BuildEnd::Hang { .. }) {
+        say(world, region, build, end.log());
+    }
+    build.status = status;
+    let context = Some((code.to_owned(), message));
+    close_phase(world, region, build, status, context);
+    match kind {
+        "QUEUED" | "PROVISIONING" | "FINALIZING" => complete(world, region, build),
+        _ => enter(world, region, build, "FINALIZING"),
+    }
+}
+
+/// Lines of the build's own.
+fn say(world: &mut World, region: &str, build: &Build, lines: &[String]) {
+    for line in lines {
+        log(world, region, build, line);
     }
 }
 
@@ -193,12 +243,7 @@ fn close_phase(
     if matches!(kind.as_str(), "SUBMITTED" | "QUEUED" | "PROVISIONING") {
         return;
     }
-    let state = match status {
-        Status::InProgress => "IN_PROGRESS",
-        Status::Succeeded => "SUCCEEDED",
-        Status::Failed => "FAILED",
-        Status::Stopped => "STOPPED",
-    };
+    let state = status.wire();
     let (code, message) = context.unwrap_or_default();
     let time = clock::iso(now);
     log(
@@ -446,7 +491,14 @@ fn interpret(
     for line in &built.notes {
         note(world, region, build, line);
     }
-    Ok(built.image)
+    // `linux/arm64`, or `linux/arm64/v8`.
+    let platform = variables.get("PLATFORM").map(String::as_str);
+    Ok(Image {
+        architecture: platform
+            .and_then(|platform| platform.split('/').nth(1))
+            .map(ToOwned::to_owned),
+        ..built.image
+    })
 }
 
 /// Where the image goes, by `REPOSITORY_URI`, and its tag, by the source's version.

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::balancer::ListenerFacts;
-use crate::faults::{Chaos, Rule};
+use crate::faults::{ByAction, ByCommand, ByFunction, ByImage, ByProject, Chaos, Dials, Rule};
 use crate::wire::{Call, Input as _, Protocol, Reply};
 use crate::world::World;
 use crate::{Sandbox, clock, services, wire};
@@ -26,6 +26,38 @@ struct Dial {
     /// Whether calls that come faster than AWS takes them are refused.
     #[serde(skip_serializing_if = "Option::is_none")]
     rates: Option<bool>,
+    /// What goes wrong with tasks, by image.
+    #[serde(skip_serializing_if = "ByImage::is_empty")]
+    tasks: ByImage,
+    /// How Lambda functions behave, by name.
+    #[serde(skip_serializing_if = "ByFunction::is_empty")]
+    functions: ByFunction,
+    /// How the commands of one-off tasks end, by the command.
+    #[serde(skip_serializing_if = "ByCommand::is_empty")]
+    commands: ByCommand,
+    /// How builds end badly, by project.
+    #[serde(skip_serializing_if = "ByProject::is_empty")]
+    builds: ByProject,
+    /// How actions of pipelines end badly, by action.
+    #[serde(skip_serializing_if = "ByAction::is_empty")]
+    actions: ByAction,
+    /// Alarms that are in alarm, whatever was measured.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    alarms: Vec<String>,
+}
+
+impl Dial {
+    /// What goes wrong inside the account.
+    fn inside(&mut self) -> Dials {
+        Dials {
+            tasks: std::mem::take(&mut self.tasks),
+            functions: std::mem::take(&mut self.functions),
+            commands: std::mem::take(&mut self.commands),
+            builds: std::mem::take(&mut self.builds),
+            actions: std::mem::take(&mut self.actions),
+            alarms: std::mem::take(&mut self.alarms),
+        }
+    }
 }
 
 const PATHS: &str = "/_sandbox/info, /_sandbox/listeners, /_sandbox/operations, /_sandbox/counts, /_sandbox/traffic, /_sandbox/faults, /_sandbox/caller-policy";
@@ -395,16 +427,23 @@ fn faults(sandbox: &Sandbox) -> Value {
         unhealthy_images: faults.unhealthy_images.clone(),
         chaos: faults.chaos().cloned(),
         rates: faults.refused_by_rate().map(|_| true),
+        tasks: faults.dials.tasks.clone(),
+        functions: faults.dials.functions.clone(),
+        commands: faults.dials.commands.clone(),
+        builds: faults.dials.builds.clone(),
+        actions: faults.dials.actions.clone(),
+        alarms: faults.dials.alarms.clone(),
     })
 }
 
 fn add_faults(sandbox: &Sandbox, body: &Bytes) -> Response<Bytes> {
-    let dial: Dial = match serde_json::from_slice(body) {
+    let mut dial: Dial = match serde_json::from_slice(body) {
         Ok(dial) => dial,
         Err(error) => return refuse(400, &format!("not a list of faults: {error}")),
     };
     {
         let mut faults = sandbox.faults();
+        faults.dials.extend(dial.inside());
         dial.rules.into_iter().for_each(|rule| faults.add(rule));
         faults.unhealthy_images.extend(dial.unhealthy_images);
         if dial.chaos.is_some() {

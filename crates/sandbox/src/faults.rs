@@ -2,15 +2,26 @@
 
 mod chaos;
 mod forms;
+mod functions;
+mod pipelines;
 mod rates;
+mod runs;
+mod tasks;
+mod word;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 pub use self::chaos::Chaos;
 pub use self::forms::{failed, throttled};
+pub(crate) use self::functions::of_function;
+pub use self::functions::{Behaviour, ByFunction, Course};
+pub use self::pipelines::{ActionEnd, ActionFault, BuildEnd, BuildFault, ByAction, ByProject};
+pub(crate) use self::pipelines::{of_action, of_project};
+pub use self::runs::{ByCommand, RunEnd};
+pub use self::tasks::{ByImage, TaskFault, Trouble, Unpulled};
 use crate::clock::Millis;
 use crate::wire::{Call, Fault};
 use crate::world::World;
@@ -106,10 +117,66 @@ pub struct Faults {
     rates: Option<rates::Rates>,
     /// The access keys of callers that were killed.
     dead: BTreeSet<String>,
-    /// Whether the regions' services were told of unhealthy images, and have to be told when there are none any more.
-    dialled: bool,
     /// Tasks of these images never get healthy.
     pub unhealthy_images: Vec<String>,
+    /// What goes wrong inside the account.
+    pub dials: Dials,
+}
+
+/// What goes wrong inside the account, whoever calls.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Dials {
+    /// What goes wrong with tasks, by their image: a part of its URI, or `*`.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub tasks: ByImage,
+    /// How Lambda functions behave, by name.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub functions: ByFunction,
+    /// How the commands of one-off tasks end, by the command.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub commands: ByCommand,
+    /// How builds end badly, by project.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub builds: ByProject,
+    /// How actions of pipelines end badly, by action.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub actions: ByAction,
+    /// CloudWatch alarms that are in alarm, whatever was measured.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub alarms: Vec<String>,
+}
+
+/// What is dialled for a text, with the pattern that means it: the longest part of it, or `*`.
+fn of_part<'a, T>(dialled: &'a BTreeMap<String, T>, text: &str) -> Option<(&'a str, &'a T)> {
+    let means = |pattern: &str| pattern == "*" || (!pattern.is_empty() && text.contains(pattern));
+    dialled
+        .iter()
+        .filter(|(pattern, _)| means(pattern))
+        .max_by_key(|(pattern, _)| if *pattern == "*" { 0 } else { pattern.len() })
+        .map(|(pattern, found)| (pattern.as_str(), found))
+}
+
+/// What is dialled for an image, with the pattern that means it.
+pub(crate) fn of_image<'a>(faults: &'a ByImage, uri: &str) -> Option<(&'a str, &'a TaskFault)> {
+    of_part(faults, uri)
+}
+
+/// How a command ends, where that is dialled.
+pub(crate) fn of_command<'a>(ends: &'a ByCommand, command: &str) -> Option<&'a RunEnd> {
+    of_part(ends, command).map(|(_, end)| end)
+}
+
+impl Dials {
+    /// Adds others; what is said anew takes the place of what was said before.
+    pub fn extend(&mut self, others: Self) {
+        self.tasks.extend(others.tasks);
+        self.functions.extend(others.functions);
+        self.commands.extend(others.commands);
+        self.builds.extend(others.builds);
+        self.actions.extend(others.actions);
+        self.alarms.extend(others.alarms);
+    }
 }
 
 /// What is to be done with one call.
@@ -177,19 +244,15 @@ impl Faults {
         self.chaos.as_ref().map(chaos::Running::chaos)
     }
 
-    /// Tells the regions' services which images never get healthy.
-    pub(crate) fn dial(&mut self, world: &mut World) {
-        if self.unhealthy_images.is_empty() && !self.dialled {
-            return;
+    /// Tells the account what goes wrong in it.
+    pub(crate) fn dial(&self, world: &mut World) {
+        let mut want = self.dials.clone();
+        for image in &self.unhealthy_images {
+            want.tasks
+                .entry(image.clone())
+                .or_insert_with(TaskFault::unhealthy);
         }
-        for region in world
-            .regions
-            .values_mut()
-            .filter(|region| region.ecs.unhealthy != self.unhealthy_images)
-        {
-            region.ecs.unhealthy.clone_from(&self.unhealthy_images);
-        }
-        self.dialled = !self.unhealthy_images.is_empty();
+        world.dial(want);
     }
 
     /// Takes everything away; the dead live again.
@@ -199,6 +262,7 @@ impl Faults {
         self.rates = None;
         self.dead.clear();
         self.unhealthy_images.clear();
+        self.dials = Dials::default();
     }
 
     /// What is to be done with a call that comes at `now`.

@@ -35,7 +35,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::client::Life;
 use crate::clock::Clock;
-use crate::faults::{Before, Faults};
+use crate::faults::{Before, Dials, Faults};
 use crate::world::World;
 
 /// How a sandbox is set up.
@@ -174,7 +174,8 @@ impl Sandbox {
     /// Another account that begins as this one was left, at that time, on a clock of its own: what happens to one doesn't to
     /// the other. Faults, counts and what was pushed with git stay behind, and nothing of the copy is saved.
     pub fn fork(&self) -> Result<Self, Error> {
-        let world = lock(&self.inner.world).clone();
+        let mut world = lock(&self.inner.world).clone();
+        world.dial(Dials::default());
         Ok(Self {
             inner: Arc::new(Inner {
                 clock: Clock::new(self.inner.clock.speed(), world.now),
@@ -279,11 +280,12 @@ impl Sandbox {
         if world.timers.iter().any(|timer| timer.at <= now) {
             self.inner.changes.fetch_add(1, Ordering::Relaxed);
         }
-        world.advance(now);
-        // Whoever holds the faults now changes them; the next call dials.
-        if let Ok(mut faults) = self.inner.faults.try_lock() {
+        // What was dialled since the last look holds for what happened since. Whoever holds the faults now changes them; the next
+        // call dials.
+        if let Ok(faults) = self.inner.faults.try_lock() {
             faults.dial(&mut world);
         }
+        world.advance(now);
         world
     }
 
@@ -297,8 +299,10 @@ impl Sandbox {
         &self.inner.repositories
     }
 
-    /// The faults that strike from now on.
+    /// The faults that strike from now on. Don't ask for them while holding [`Self::world`].
     pub fn faults(&self) -> MutexGuard<'_, Faults> {
+        // What happened until now happened without what is changed now.
+        drop(self.world());
         lock(&self.inner.faults)
     }
 

@@ -13,6 +13,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Millis;
+use crate::faults::{self, ActionEnd};
 use crate::services::codepipeline::declaration::{Action, Declaration};
 use crate::services::codepipeline::{
     ActionExecution, ActionStatus, Execution, Pipeline, StageRun, Status,
@@ -31,7 +32,7 @@ pub struct Trigger {
 /// How an action went wrong: AWS's code and words.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Failure {
-    code: &'static str,
+    code: String,
     message: String,
 }
 
@@ -305,6 +306,9 @@ fn run_stage(
         .collect();
     for action in next {
         begin(world, place, declared, execution, &stage.name, &action);
+        if execution.status == Status::Cancelled {
+            break;
+        }
     }
     true
 }
@@ -361,14 +365,34 @@ fn begin(
         updated_by: declared.role_arn.clone(),
         retried: false,
     };
+    let dialled = faults::of_action(&world.dials.actions, place.pipeline, stage, &action.name);
     let begun = resolve(execution, action).and_then(|configuration| {
         run.configuration = configuration;
-        actions::begin(world, place, declared, execution, action, &mut run)
+        match dialled {
+            Some(ActionEnd::Fail { code, message }) => Err(Failure { code, message }),
+            Some(ActionEnd::Cancel {}) => {
+                cancel(execution, stage, &mut run);
+                Ok(())
+            }
+            Some(ActionEnd::Hang {}) | None => {
+                actions::begin(world, place, declared, execution, action, &mut run)
+            }
+        }
     });
     if let Err(failure) = begun {
         fail(&mut run, failure, now);
     }
     execution.actions.push(run);
+}
+
+/// Cancels an execution in the middle of a stage.
+fn cancel(execution: &mut Execution, stage: &str, run: &mut ActionExecution) {
+    run.status = ActionStatus::Abandoned;
+    let open = |run: &&mut ActionExecution| run.status == ActionStatus::InProgress;
+    for other in execution.actions.iter_mut().filter(open) {
+        other.status = ActionStatus::Abandoned;
+    }
+    leave_stage(execution, stage, Status::Cancelled);
 }
 
 /// Looks at a running action; whether it ended.
@@ -382,7 +406,18 @@ fn poll(
 ) -> bool {
     let now = world.now;
     let mut run = execution.actions[index].clone();
-    match actions::poll(world, place, declared, execution, action, &mut run) {
+    let dialled = faults::of_action(
+        &world.dials.actions,
+        place.pipeline,
+        &run.stage,
+        &action.name,
+    );
+    let looked = match actions::limit(action).filter(|limit| now >= run.started + limit) {
+        Some(_) => Err(actions::timed_out(action)),
+        None if dialled == Some(ActionEnd::Hang {}) => Ok(false),
+        None => actions::poll(world, place, declared, execution, action, &mut run),
+    };
+    match looked {
         Ok(false) => return false,
         Ok(true) => {
             run.status = ActionStatus::Succeeded;
@@ -403,7 +438,7 @@ fn poll(
 fn fail(run: &mut ActionExecution, failure: Failure, now: Millis) {
     run.status = ActionStatus::Failed;
     run.updated = now;
-    run.error = Some((failure.code.to_owned(), failure.message));
+    run.error = Some((failure.code, failure.message));
 }
 
 /// The configuration with every `#{namespace.key}` replaced.
@@ -441,7 +476,7 @@ fn unknown_variable(reference: &str) -> Failure {
          pipeline execution variables are referencing a variable that does not exist. VariableReferences = [#{{{reference}}}]"
     );
     Failure {
-        code: "ActionConfigurationError",
+        code: "ActionConfigurationError".to_owned(),
         message,
     }
 }
@@ -459,9 +494,9 @@ fn schedule(world: &mut World, place: &Place<'_>) {
     let open = active
         .flat_map(|execution| &execution.actions)
         .filter(|run| run.status == ActionStatus::InProgress);
+    // One that is due and goes on all the same is held by a dial.
     let moments: Vec<Millis> = open
-        .map(|run| run.due.unwrap_or(now + POLL))
-        .filter(|at| *at > now)
+        .map(|run| run.due.filter(|due| *due > now).unwrap_or(now + POLL))
         .collect();
     let Some(next) = moments.into_iter().min() else {
         return;

@@ -3,13 +3,15 @@
 //! where something is wrong. All of it is state and timers, so that a saved account goes on where it was. Must not answer
 //! API calls; changes ECS and listeners only through their services.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Value, json};
 
 use crate::clock::Millis;
 use crate::services::codedeploy::{
-    self, Deployment, ErrorInformation, Event, Phase, Rollback, Routing, Side,
+    self, Deployment, ErrorInformation, Event, Hook, Phase, Rollback, Routing, Side,
 };
-use crate::services::{cloudwatch, ecs, elbv2, events, s3};
+use crate::services::{cloudwatch, ecs, elbv2, events, lambda, s3};
 use crate::tasks::schedule;
 use crate::wire::{Fault, Input as _};
 use crate::world::{Wake, World};
@@ -20,6 +22,16 @@ use self::role::Role;
 
 /// From `Created` to `Queued`, and from there to `InProgress`.
 const QUEUE: Millis = 1_000;
+/// The lifecycle events that functions can be called at (AWS.md §1.1).
+const HOOKS: [&str; 5] = [
+    "BeforeInstall",
+    "AfterInstall",
+    "AfterAllowTestTraffic",
+    "BeforeAllowTraffic",
+    "AfterAllowTraffic",
+];
+/// A function has an hour to tell.
+const TELL: Millis = 3_600_000;
 /// A lifecycle event without a function to call takes about a second …
 const HOOK: Millis = 1_000;
 /// … and one that changes a listener a bit more.
@@ -48,6 +60,8 @@ struct AppSpec {
     port: u16,
     platform: Option<String>,
     network: Option<Value>,
+    /// Functions by the lifecycle event that they are called at.
+    hooks: BTreeMap<String, String>,
 }
 
 /// Keeps a new deployment and sets it going; answers its id.
@@ -99,6 +113,12 @@ pub(crate) fn resume(world: &mut World, region: &str, id: &str) {
         .timers
         .retain(|timer| timer.wake != Wake::Deployment(id.to_owned()));
     wake(world, region, id);
+}
+
+/// Has a deployment looked at at once: something that it waits for is there.
+pub(crate) fn wake_now(world: &mut World, region: &str, id: &str) {
+    let at = world.now;
+    schedule(world, at, region, Wake::Deployment(id.to_owned()));
 }
 
 /// Stops a deployment where it is; with `rollback`, traffic and tasks go back to where they were.
@@ -211,14 +231,12 @@ fn go(deployment: &mut Deployment, phase: Phase, now: Millis) {
 }
 
 /// The first of the deployment's alarms that is in alarm. A rollback looks at none.
-fn alarm(world: &mut World, region: &str, deployment: &Deployment) -> Option<String> {
+fn alarm(world: &World, region: &str, deployment: &Deployment) -> Option<String> {
     let alarms = &deployment.settings.alarms;
     if !alarms.enabled || deployment.rollback.of.is_some() {
         return None;
     }
-    let dialled = world.at(region).codedeploy.alarms.clone();
-    let active =
-        |name: &&String| dialled.contains(name) || cloudwatch::is_in_alarm(world, region, name);
+    let active = |name: &&String| cloudwatch::is_in_alarm(world, region, name);
     alarms.names.iter().find(active).cloned()
 }
 
@@ -266,7 +284,15 @@ fn begin(
         return Ok(());
     }
     role.read_revision(world)?;
-    app_spec(world, deployment)?;
+    let spec = app_spec(world, deployment)?;
+    for event in &mut deployment.events {
+        event.hook = spec.hooks.get(&event.name).map(|function| Hook {
+            function: function.clone(),
+            execution: None,
+            planned: None,
+            told: None,
+        });
+    }
     deployment.blue = Some(primary(world, region, deployment)?);
     Ok(())
 }
@@ -289,6 +315,7 @@ fn lifecycle(deployment: &Deployment) -> Vec<Event> {
         start: None,
         end: None,
         message: None,
+        hook: None,
     };
     before.chain(after).map(event).collect()
 }
@@ -368,7 +395,7 @@ fn enter(
             deployment.shifts = shifts(routing.unwrap_or(Routing::AllAtOnce), world.now);
             shift(world, region, deployment)
         }
-        _ => Ok(()),
+        _ => call_hook(world, region, deployment, name),
     }
 }
 
@@ -406,7 +433,84 @@ fn unfinished(
                 None => Ok(until(start + LISTENER)),
             }
         }
-        _ => Ok(until(start + HOOK)),
+        _ => match await_hook(deployment, name, start, now)? {
+            Some(at) if deployment.settings.alarms.enabled => Ok(Some(at.min(now + POLL))),
+            Some(at) => Ok(Some(at)),
+            None => Ok(until(start + HOOK)),
+        },
+    }
+}
+
+/// Calls the function of a lifecycle event, where it has one.
+fn call_hook(
+    world: &mut World,
+    region: &str,
+    deployment: &mut Deployment,
+    name: &str,
+) -> Result<(), ErrorInformation> {
+    let id = deployment.id.clone();
+    let hook = deployment
+        .events
+        .iter()
+        .find(|event| event.name == name)
+        .and_then(|event| event.hook.clone());
+    let Some(hook) = hook else {
+        return Ok(());
+    };
+    let arn = lambda::arn(world, region, &hook.function);
+    Role::assume(world, region, deployment)?.call_function(world, &arn)?;
+    let execution = world.uuid();
+    let input = json!({"DeploymentId": id, "LifecycleEventHookExecutionId": execution});
+    let outcome = lambda::run(world, region, &hook.function, &input).ok_or_else(|| {
+        let message = format!(
+            "The Lambda function {} of the lifecycle event hook {name} does not exist.",
+            hook.function
+        );
+        error("INVALID_LAMBDA_FUNCTION", message)
+    })?;
+    let events = &mut deployment.events;
+    if let Some(event) = events.iter_mut().find(|event| event.name == name) {
+        event.hook = Some(Hook {
+            execution: Some(execution),
+            planned: outcome.tells.map(|(at, status)| (at, status.to_owned())),
+            ..hook
+        });
+    }
+    Ok(())
+}
+
+/// When a function that was called is to be looked at again; `None` where there is none, or it told that it succeeded.
+fn await_hook(
+    deployment: &mut Deployment,
+    name: &str,
+    start: Millis,
+    now: Millis,
+) -> Result<Option<Millis>, ErrorInformation> {
+    let event = deployment
+        .events
+        .iter_mut()
+        .find(|event| event.name == name);
+    let Some(hook) = event.and_then(|event| event.hook.as_mut()) else {
+        return Ok(None);
+    };
+    if let Some((_, status)) = hook.planned.take_if(|(at, _)| *at <= now) {
+        hook.told.get_or_insert(status);
+    }
+    let failed = |what: &str| {
+        let message = format!(
+            "The lifecycle event hook {name} failed: the Lambda function {} {what}.",
+            hook.function
+        );
+        error("HOOK_EXECUTION_FAILURE", message)
+    };
+    match hook.told.as_deref() {
+        Some("Succeeded") => Ok(None),
+        Some(status) => Err(failed(&format!("returned the status {status}"))),
+        None if now >= start + TELL => Err(failed("did not return a status within 3600 seconds")),
+        None => {
+            let planned = hook.planned.as_ref().map_or(start + TELL, |(at, _)| *at);
+            Ok(Some(planned.min(start + TELL)))
+        }
     }
 }
 
@@ -983,9 +1087,7 @@ fn parse(text: &str) -> Result<AppSpec, String> {
     if version.as_f64() != Some(0.0) && version.as_str() != Some("0.0") {
         return Err("The AppSpec's version must be 0.0.".to_owned());
     }
-    if !file.list("Hooks").is_empty() {
-        return Err("The AppSpec has Hooks, but the ecspipe sandbox runs no Lambda functions; leave Hooks out".to_owned());
-    }
+    let hooks = hooks(&file)?;
     let [resource] = file.list("Resources") else {
         return Err("The AppSpec must have exactly one resource.".to_owned());
     };
@@ -1029,7 +1131,39 @@ fn parse(text: &str) -> Result<AppSpec, String> {
         port,
         platform: properties.text("PlatformVersion").map(ToOwned::to_owned),
         network: network(&properties)?,
+        hooks,
     })
+}
+
+/// Functions by lifecycle event, each named once. They are called in the order of the events, whatever theirs is.
+fn hooks(file: &Value) -> Result<BTreeMap<String, String>, String> {
+    let given = file.get("Hooks").filter(|given| !given.is_null());
+    if given.is_some_and(|given| !given.is_array()) {
+        return Err("The AppSpec's Hooks must be a list.".to_owned());
+    }
+    let mut hooks = BTreeMap::new();
+    for item in file.list("Hooks") {
+        let pair = item
+            .as_object()
+            .filter(|map| map.len() == 1)
+            .and_then(|map| map.iter().next());
+        let (name, function) =
+            pair.ok_or("Each of the AppSpec's Hooks must be one lifecycle event with a function.")?;
+        if !HOOKS.contains(&name.as_str()) {
+            return Err(format!(
+                "The AppSpec's Hooks name an unknown lifecycle event, {name}; there are {}.",
+                HOOKS.join(", ")
+            ));
+        }
+        let function = function.as_str().filter(|function| !function.is_empty());
+        let function = function.ok_or_else(|| {
+            format!("The AppSpec's hook {name} must be the name or ARN of a Lambda function.")
+        })?;
+        if hooks.insert(name.clone(), function.to_owned()).is_some() {
+            return Err(format!("The AppSpec's Hooks name {name} twice."));
+        }
+    }
+    Ok(hooks)
 }
 
 /// Subnets, security groups and public address: all three or none.

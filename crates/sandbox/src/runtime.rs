@@ -6,6 +6,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::faults::TaskFault;
+
 /// An image's content, as far as the built-in runtime needs it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Image {
@@ -17,6 +19,12 @@ pub struct Image {
     pub ports: Vec<u16>,
     /// The folder that is served; derived from the base image's convention and what was copied.
     pub root: Option<String>,
+    /// The processor that it was built for, as Docker calls it: `amd64` or `arm64`. `None`: any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub architecture: Option<String>,
+    /// What its tasks are to suffer, by a label.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fault: Option<TaskFault>,
 }
 
 /// A file's bytes, base64 in JSON.
@@ -240,8 +248,7 @@ mod tests {
         Image {
             base: base.to_owned(),
             files: files.collect(),
-            ports: Vec::new(),
-            root: None,
+            ..Image::default()
         }
     }
 

@@ -2,7 +2,9 @@
 //! with the target group, follows their health, and says so in the service's events. Must not answer API calls, and must not
 //! decide about traffic.
 
+pub(crate) mod lone;
 mod role;
+mod trouble;
 
 use std::collections::BTreeMap;
 
@@ -10,7 +12,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
+pub use self::lone::Run;
 use self::role::Role;
+pub(crate) use self::trouble::{container_health, of_container};
 use crate::clock::Millis;
 use crate::services::ecs::{self, MEMORY, Service, ServiceEvent, TaskDefinition, TaskSet};
 use crate::services::elbv2::{self, Health};
@@ -57,12 +61,21 @@ pub struct Task {
     pub targets: Vec<(String, u16)>,
     /// What its images held when they were pulled: container name → key in the state's images.
     pub images: BTreeMap<String, String>,
+    /// The faults that only some tasks are to have, and this one has, by their patterns.
+    #[serde(default)]
+    pub struck: Vec<String>,
+    /// Since when a balancer finds it unhealthy.
+    #[serde(default)]
+    pub ailing: Option<Millis>,
     /// Why it stops.
     pub stop: Option<Stop>,
     /// Its tags.
     pub tags: Tags,
     /// Whether ECS Exec is on.
     pub execute_command: bool,
+    /// What it was asked for with, where no service did.
+    #[serde(default)]
+    pub run: Option<Run>,
     /// Counts its changes.
     pub version: i64,
 }
@@ -78,6 +91,20 @@ pub struct Stop {
     pub reason: String,
     /// The containers' exit code; `None` where they never ran.
     pub exit: Option<i64>,
+    /// The container that the task stops for.
+    #[serde(default)]
+    pub culprit: Option<Culprit>,
+}
+
+/// A container that its task stops for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Culprit {
+    /// Its name.
+    pub container: String,
+    /// Its exit code; `None` where it never ran.
+    pub exit: Option<i64>,
+    /// What is said about it besides.
+    pub reason: Option<String>,
 }
 
 /// Where a task is in its life.
@@ -133,6 +160,10 @@ impl Status {
     }
 }
 
+/// The code of a task whose container exited by itself.
+const EXITED: &str = "EssentialContainerExited";
+/// How long a target is unhealthy before its service does something about it.
+const NOTICE: Millis = 10_000;
 /// How soon a service acts on a change.
 pub(crate) const REACTION: Millis = 500;
 /// A Fargate task has its network interface after some seconds …
@@ -145,16 +176,16 @@ const STOPPING: Millis = 3_000;
 const DEPROVISIONING: Millis = 4_000;
 /// How long a network interface is still seen after its task: minutes on AWS, too.
 const INTERFACE_LINGERS: Millis = 30_000;
-/// How long a crashing container runs.
-const CRASH: Millis = 5_000;
 /// How often a service that has something to wait for looks at its tasks …
 const TICK: Millis = 2_000;
 /// … and one that has nothing.
 const IDLE: Millis = 30_000;
-/// Between two tries to start a task that does not stay: doubled from here …
+/// Between two tries to start a task that does not get to run: doubled from here …
 const RETRY: Millis = 5_000;
-/// … up to here.
-const LONGEST_RETRY: Millis = 300_000;
+/// … up to here. ECS throttles no service whose tasks ran, however soon they ended.
+const LONGEST_RETRY: Millis = 27 * 60_000;
+/// After so many tasks in a row that did not get to run, the service says so.
+const INCONSISTENT: u32 = 3;
 /// What a virtual processor counts in a task definition.
 const UNITS: usize = 1024;
 /// AWS shows the latest hundred events of a service.
@@ -170,6 +201,22 @@ impl Task {
     pub(crate) fn family(&self) -> &str {
         let name = self.definition.rsplit('/').next().unwrap_or_default();
         name.split(':').next().unwrap_or_default()
+    }
+
+    /// `service:…` or `family:…`, or what the caller said.
+    pub(crate) fn group(&self) -> String {
+        match &self.run {
+            Some(run) => run.group.clone(),
+            None => format!("service:{}", self.service),
+        }
+    }
+
+    /// The task set, or who the caller said starts it.
+    pub(crate) fn started_by(&self) -> Option<&str> {
+        match &self.run {
+            Some(run) => run.started_by.as_deref(),
+            None => Some(&self.set),
+        }
     }
 
     /// What it is meant to be: `RUNNING` or `STOPPED`.
@@ -189,17 +236,6 @@ impl Task {
     /// Whether its containers run and have the address.
     pub(crate) fn listens_at(&self, address: &str) -> bool {
         self.address == address && matches!(self.status, Status::Running | Status::Deactivating)
-    }
-
-    /// The health as the containers' own checks tell it: the sandbox runs no commands, so a running container passes.
-    pub(crate) fn container_health(&self, containers: &[Value]) -> &'static str {
-        let checked = containers
-            .iter()
-            .any(|container| container.get("healthCheck").is_some_and(|c| !c.is_null()));
-        match self.status {
-            Status::Running if checked => "HEALTHY",
-            _ => "UNKNOWN",
-        }
     }
 
     /// The id of a container: derived from its task's, so that it needs no place in the state.
@@ -222,15 +258,27 @@ impl Task {
     }
 }
 
-/// Wakes a service up soon.
+/// Wakes a service up soon; no name means the tasks outside services.
 pub(crate) fn rouse(world: &mut World, region: &str, cluster: &str, service: &str) {
     let at = world.now + REACTION;
-    schedule(
-        world,
-        at,
-        region,
-        Wake::Service(cluster.to_owned(), service.to_owned()),
-    );
+    let wake = match service {
+        "" => Wake::Lone(cluster.to_owned()),
+        service => Wake::Service(cluster.to_owned(), service.to_owned()),
+    };
+    schedule(world, at, region, wake);
+}
+
+/// Wakes everything up that has tasks: what goes wrong with them has changed.
+pub(crate) fn rouse_all(world: &mut World, region: &str) {
+    let tasks = world.regions.get(region).map(|region| &region.ecs.tasks);
+    let places: std::collections::BTreeSet<(String, String)> = tasks
+        .into_iter()
+        .flat_map(|tasks| tasks.values())
+        .map(|task| (task.cluster.clone(), task.service.clone()))
+        .collect();
+    for (cluster, service) in places {
+        rouse(world, region, &cluster, &service);
+    }
 }
 
 /// Sets the one next wake-up of something: an earlier one stays, later ones go.
@@ -256,7 +304,7 @@ pub(crate) fn wake(world: &mut World, region: &str, cluster: &str, name: &str) {
     }
     forget(world, region);
     for id in task_ids(world, region, &service, |_| true) {
-        step(world, region, &service, &id);
+        step(world, region, Some(&service), &id);
     }
     let mut look = Look {
         world,
@@ -299,12 +347,14 @@ pub(crate) fn stop(world: &mut World, region: &str, id: &str, code: &str, reason
         code: code.to_owned(),
         reason: reason.to_owned(),
         exit,
+        culprit: None,
     });
     let targets = std::mem::take(&mut task.targets);
-    let next = if targets.is_empty() {
-        Status::Stopping
-    } else {
-        Status::Deactivating
+    let next = match code {
+        // Nothing runs that requests could still be finished by.
+        EXITED => Status::Deprovisioning,
+        _ if targets.is_empty() => Status::Stopping,
+        _ => Status::Deactivating,
     };
     task.go(next, now);
     task.targets = targets.clone();
@@ -327,7 +377,7 @@ pub(crate) fn stop(world: &mut World, region: &str, id: &str, code: &str, reason
 }
 
 /// One step in the life of a task, where its time has come.
-fn step(world: &mut World, region: &str, service: &Service, id: &str) {
+fn step(world: &mut World, region: &str, service: Option<&Service>, id: &str) {
     let now = world.now;
     let Some(task) = world.at(region).ecs.tasks.get(id).cloned() else {
         return;
@@ -350,7 +400,7 @@ fn step(world: &mut World, region: &str, service: &Service, id: &str) {
         }
         Status::Stopping if spent >= STOPPING => {
             if task.started.is_some() {
-                log(world, region, &task, "the sandbox stopped this container");
+                say_of_all(world, region, &task, "the sandbox stopped this container");
             }
             change(world, region, id, |task| {
                 task.go(Status::Deprovisioning, now)
@@ -371,18 +421,27 @@ fn change(world: &mut World, region: &str, id: &str, with: impl FnOnce(&mut Task
 }
 
 /// Pulls the images and starts the containers, or stops the task where an image is not to be had.
-fn start(world: &mut World, region: &str, service: &Service, task: &Task) {
+fn start(world: &mut World, region: &str, service: Option<&Service>, task: &Task) {
     let definition = ecs::find_definition(world, region, &task.definition).cloned();
     if let Some(definition) = &definition {
         let ready = Role::assume(world, region, task, definition)
             .and_then(|role| role.prepare(world, task, definition));
         if let Err(reason) = ready {
-            return fail(world, region, service, task, "TaskFailedToStart", &reason);
+            return fail(world, region, task, Failure::to_start(reason));
         }
     }
-    let containers = containers(world, region, task);
+    let struck = trouble::count(world, region, task);
+    let task = &Task {
+        struck: struck.clone(),
+        ..task.clone()
+    };
     let mut images = BTreeMap::new();
-    for (name, uri, _) in &containers {
+    for container in containers(world, region, task) {
+        let name = container.text("name").unwrap_or_default();
+        let uri = container.text("image").unwrap_or_default();
+        if let Some(reason) = trouble::cannot_pull(world, region, task, &container) {
+            return fail(world, region, task, Failure::to_pull(name, reason));
+        }
         match ecr::pull(world, uri) {
             None => {}
             Some(Ok(image)) => {
@@ -395,119 +454,168 @@ fn start(world: &mut World, region: &str, service: &Service, task: &Task) {
                     .images
                     .entry(key.clone())
                     .or_insert(image);
-                images.insert(name.clone(), key);
+                images.insert(name.to_owned(), key);
             }
-            Some(Err(reason)) => {
-                let reason = format!(
-                    "CannotPullContainerError: pull image manifest has been retried 1 time(s): failed to resolve ref {reason}"
-                );
-                return fail(world, region, service, task, "TaskFailedToStart", &reason);
+            Some(Err(_)) => {
+                let why = trouble::not_found(uri);
+                let reason = format!("CannotPullContainerError: {why}");
+                return fail(world, region, task, Failure::to_pull(name, reason));
             }
         }
     }
     let now = world.now;
-    let set = service.set(&task.set);
-    let mut targets = Vec::new();
-    for balancer in set.map(|set| set.balancers.as_slice()).unwrap_or_default() {
-        let group = &balancer.target_group;
-        match elbv2::register(world, region, group, &task.address, balancer.port) {
-            Ok(()) => {
-                targets.push((group.clone(), balancer.port));
-                event(
-                    world,
-                    region,
-                    &service.cluster,
-                    &service.name,
-                    &format!(
-                        "{} registered 1 targets in (target-group {group})",
-                        subject(service, &task.set)
-                    ),
-                );
-            }
-            Err(fault) => {
-                let words = format!(
-                    "{} failed to register targets in (target-group {group}) with (error {})",
-                    subject(service, &task.set),
-                    fault.message
-                );
-                event(world, region, &service.cluster, &service.name, &words);
-            }
-        }
-    }
+    let targets = match service {
+        Some(service) => register(world, region, service, task),
+        None => Vec::new(),
+    };
     change(world, region, &task.id, |task| {
         task.go(Status::Running, now);
         task.started = Some(now);
         task.targets = targets;
         task.images = images;
+        task.struck = struck;
     });
-    log(world, region, task, "the sandbox started this container");
+    say_of_all(world, region, task, "the sandbox started this container");
+    let Some(task) = world.at(region).ecs.tasks.get(&task.id).cloned() else {
+        return;
+    };
+    for container in containers(world, region, &task) {
+        let lines = trouble::first_words(world, region, &task, &container);
+        say(world, region, &task, &container, &lines);
+    }
 }
 
-/// Looks at a running task: containers that exit and targets that are unhealthy end it.
-fn watch(world: &mut World, region: &str, service: &Service, task: &Task) {
-    let dial = world.at(region).ecs.crashing.clone();
-    let crashes = containers(world, region, task)
-        .iter()
-        .any(|(_, uri, essential)| *essential && ecs::is_dialled(&dial, uri));
-    let ran = world.now - task.since;
-    if crashes && ran >= CRASH {
-        log(
-            world,
-            region,
-            task,
-            "the sandbox's fault dial made this container exit with 1",
-        );
-        fail(
-            world,
-            region,
-            service,
-            task,
-            "EssentialContainerExited",
-            "Essential container in task exited",
-        );
-        return;
+/// Registers a task in the target groups of its set; answers those that took it.
+fn register(world: &mut World, region: &str, service: &Service, task: &Task) -> Vec<(String, u16)> {
+    let set = service.set(&task.set);
+    let mut targets = Vec::new();
+    for balancer in set.map(|set| set.balancers.as_slice()).unwrap_or_default() {
+        let group = &balancer.target_group;
+        let words = match elbv2::register(world, region, group, &task.address, balancer.port) {
+            Ok(()) => {
+                targets.push((group.clone(), balancer.port));
+                format!("registered 1 targets in (target-group {group})")
+            }
+            Err(fault) => format!(
+                "failed to register targets in (target-group {group}) with (error {})",
+                fault.message
+            ),
+        };
+        let words = format!("{} {words}", subject(service, &task.set));
+        event(world, region, &service.cluster, &service.name, &words);
     }
-    if ran < service.grace * 1000 {
-        return;
+    targets
+}
+
+/// Why a task did not do.
+struct Failure {
+    code: &'static str,
+    reason: String,
+    culprit: Option<Culprit>,
+}
+
+impl Failure {
+    fn to_start(reason: String) -> Self {
+        Self {
+            code: "TaskFailedToStart",
+            reason,
+            culprit: None,
+        }
     }
+
+    fn to_pull(container: &str, reason: String) -> Self {
+        Self {
+            culprit: Some(Culprit {
+                container: container.to_owned(),
+                exit: None,
+                reason: Some(reason.clone()),
+            }),
+            ..Self::to_start(reason)
+        }
+    }
+
+    fn of_exit(culprit: Culprit) -> Self {
+        Self {
+            code: EXITED,
+            reason: "Essential container in task exited".to_owned(),
+            culprit: Some(culprit),
+        }
+    }
+
+    fn of_health(reason: String) -> Self {
+        Self {
+            code: "ServiceSchedulerInitiated",
+            reason,
+            culprit: None,
+        }
+    }
+}
+
+/// Looks at a running task: containers that exit, and health that is bad, end it.
+fn watch(world: &mut World, region: &str, service: Option<&Service>, task: &Task) {
+    let now = world.now;
+    if let Some(exit) = trouble::exit(world, region, task).filter(|exit| now >= exit.at) {
+        let of_culprit =
+            |container: &&Value| container.text("name") == Some(exit.culprit.container.as_str());
+        let all = containers(world, region, task);
+        if let Some(container) = all.iter().find(of_culprit) {
+            say(world, region, task, container, &exit.log);
+        }
+        return fail(world, region, task, Failure::of_exit(exit.culprit));
+    }
+    if trouble::unhealthy_at(world, region, task).is_some_and(|at| now >= at) {
+        let reason = "Task failed container health checks".to_owned();
+        return fail(world, region, task, Failure::of_health(reason));
+    }
+    let Some(service) = service.filter(|service| now - task.since >= service.grace * 1000) else {
+        return;
+    };
     let unhealthy = |(group, port): &&(String, u16)| {
         elbv2::health(world, region, group, &task.address, *port) == Health::Unhealthy
     };
     let Some((group, port)) = task.targets.iter().find(unhealthy) else {
-        return;
+        return change(world, region, &task.id, |task| task.ailing = None);
     };
+    let since = task.ailing.unwrap_or(now);
+    if now < since + NOTICE {
+        return change(world, region, &task.id, |task| task.ailing = Some(since));
+    }
+    let why = elbv2::health_description(world, region, group, &task.address, *port);
     let words = format!(
-        "{} (port {port}) is unhealthy in (target-group {group}) due to (reason Health checks failed)",
-        subject(service, &task.set)
+        "{} (port {port}) is unhealthy in (target-group {group}) due to (reason {})",
+        subject(service, &task.set),
+        why.unwrap_or_default()
     );
     event(world, region, &service.cluster, &service.name, &words);
     let reason = format!("Task failed ELB health checks in (target-group {group})");
-    fail(
-        world,
-        region,
-        service,
-        task,
-        "ServiceSchedulerInitiated",
-        &reason,
-    );
+    fail(world, region, task, Failure::of_health(reason));
 }
 
-/// Stops a task that did not do; the next one waits the longer, the more did not.
-fn fail(world: &mut World, region: &str, service: &Service, task: &Task, code: &str, reason: &str) {
-    stop(world, region, &task.id, code, reason);
-    let exit = (code == "EssentialContainerExited").then_some(1);
+/// Stops a task that did not do. One that never ran makes the next one wait, the longer, the more did not.
+fn fail(world: &mut World, region: &str, task: &Task, failure: Failure) {
+    let now = world.now;
+    stop(world, region, &task.id, failure.code, &failure.reason);
     change(world, region, &task.id, |task| {
-        if let Some(stop) = task.stop.as_mut().filter(|_| exit.is_some()) {
-            stop.exit = exit;
+        if let Some(stop) = task.stop.as_mut() {
+            stop.culprit = failure.culprit;
         }
     });
-    let now = world.now;
-    let Some(service) = ecs::find_service_mut(world, region, &service.cluster, &service.name)
-    else {
+    if task.started.is_some() {
+        return;
+    }
+    let Some(service) = ecs::find_service_mut(world, region, &task.cluster, &task.service) else {
         return;
     };
-    if let Some(set) = service.sets.iter_mut().find(|set| set.id == task.set) {
-        put_off(set, now);
+    let Some(set) = service.sets.iter_mut().find(|set| set.id == task.set) else {
+        return;
+    };
+    put_off(set, now);
+    if set.failures >= INCONSISTENT {
+        let words = format!(
+            "{} is unable to consistently start tasks successfully.",
+            subject(service, &task.set)
+        );
+        event(world, region, &task.cluster, &task.service, &words);
     }
 }
 
@@ -594,7 +702,7 @@ impl Look<'_> {
             let task = format!("task/{}/*", self.service.cluster);
             let source = self.world.arn("ecs", self.region, &task);
             ecs::roles_ready(self.world, definition, &source)?;
-            self.find_room(definition, count)?;
+            find_room(self.world, self.region, definition, count)?;
             (0..count)
                 .map(|_| self.one(&set, definition))
                 .collect::<Result<Vec<String>, String>>()
@@ -616,30 +724,6 @@ impl Look<'_> {
         }
     }
 
-    /// Fargate has room for `count` more tasks. Else none is started, and the service tries again later.
-    fn find_room(&self, definition: &TaskDefinition, count: usize) -> Result<(), String> {
-        let region = self.world.regions.get(self.region);
-        let most = region.map_or(usize::MAX, |region| region.quotas.most(&quotas::FARGATE));
-        let units = |definition: &TaskDefinition| -> usize {
-            let cpu = definition
-                .content
-                .text("cpu")
-                .and_then(|cpu| cpu.parse().ok());
-            cpu.unwrap_or_default()
-        };
-        let taken: usize = region
-            .into_iter()
-            .flat_map(|region| region.ecs.tasks.values())
-            .filter(|task| task.status != Status::Stopped)
-            .filter_map(|task| ecs::find_definition(self.world, self.region, &task.definition))
-            .map(units)
-            .sum();
-        if taken + count * units(definition) <= most.saturating_mul(UNITS) {
-            return Ok(());
-        }
-        Err("You've reached the limit on the number of vCPUs you can run concurrently".to_owned())
-    }
-
     /// Starts one task, in the subnet where the fewest of its set are: ECS spreads them over the zones.
     fn one(&mut self, set: &TaskSet, definition: &TaskDefinition) -> Result<String, String> {
         let network = set
@@ -655,52 +739,18 @@ impl Look<'_> {
         };
         let subnet = subnets.iter().min_by_key(|subnet| living(subnet));
         let subnet = subnet.cloned().unwrap_or_default();
-        let id = self.world.hex(32);
-        let attachment = self.world.uuid();
-        let description = self
-            .world
-            .arn("ecs", self.region, &format!("attachment/{attachment}"));
-        let groups = network.texts("securityGroups");
-        let (interface, address) =
-            ec2::attach_interface(self.world, self.region, &subnet, &groups, &description)
-                .map_err(|fault| fault.message)?;
-        let zone = ec2::subnet(self.world, self.region, &subnet)
-            .map(|facts| facts.zone)
-            .unwrap_or_default();
-        let task = Task {
-            arn: self.world.arn(
-                "ecs",
-                self.region,
-                &format!("task/{}/{id}", self.service.cluster),
-            ),
-            id: id.clone(),
+        let new = New {
             cluster: self.service.cluster.clone(),
             service: self.service.name.clone(),
             set: set.id.clone(),
             definition: set.definition.clone(),
-            created: self.world.now,
-            status: Status::Provisioning,
-            since: self.world.now,
-            pulled: None,
-            started: None,
-            interface,
-            attachment,
-            address,
             subnet,
-            zone,
-            targets: Vec::new(),
-            images: BTreeMap::new(),
-            stop: None,
+            groups: network.texts("securityGroups"),
             tags: self.tags(definition),
             execute_command: self.service.execute_command,
-            version: 1,
+            run: None,
         };
-        self.world
-            .at(self.region)
-            .ecs
-            .tasks
-            .insert(id.clone(), task);
-        Ok(id)
+        create(self.world, self.region, new)
     }
 
     fn tags(&self, definition: &TaskDefinition) -> Tags {
@@ -802,10 +852,19 @@ impl Look<'_> {
             !settled(task)
         })
         .is_empty();
+        let now = self.world.now;
+        let usual = match moving || !self.service.steady {
+            true => now + TICK,
+            false => now + IDLE,
+        };
         match self.service.status.as_str() {
             "INACTIVE" => None,
-            _ if moving || !self.service.steady => Some(self.world.now + TICK),
-            _ => Some(self.world.now + IDLE),
+            _ => Some(
+                next_end(self.world, self.region, &self.service.key())
+                    .filter(|at| *at > now)
+                    .unwrap_or(usual)
+                    .min(usual),
+            ),
         }
     }
 
@@ -818,6 +877,99 @@ impl Look<'_> {
             message,
         );
     }
+}
+
+/// What a task is made of.
+pub(crate) struct New {
+    pub(crate) cluster: String,
+    /// Its service's name; empty where it has none.
+    pub(crate) service: String,
+    pub(crate) set: String,
+    pub(crate) definition: String,
+    pub(crate) subnet: String,
+    pub(crate) groups: Vec<String>,
+    pub(crate) tags: Tags,
+    pub(crate) execute_command: bool,
+    pub(crate) run: Option<Run>,
+}
+
+/// Makes a task with its network interface; answers its id.
+pub(crate) fn create(world: &mut World, region: &str, new: New) -> Result<String, String> {
+    let id = world.hex(32);
+    let attachment = world.uuid();
+    let description = world.arn("ecs", region, &format!("attachment/{attachment}"));
+    let attached = ec2::attach_interface(world, region, &new.subnet, &new.groups, &description);
+    let (interface, address) = attached.map_err(|fault| fault.message)?;
+    let zone = ec2::subnet(world, region, &new.subnet)
+        .map(|facts| facts.zone)
+        .unwrap_or_default();
+    let task = Task {
+        arn: world.arn("ecs", region, &format!("task/{}/{id}", new.cluster)),
+        id: id.clone(),
+        cluster: new.cluster,
+        service: new.service,
+        set: new.set,
+        definition: new.definition,
+        created: world.now,
+        status: Status::Provisioning,
+        since: world.now,
+        pulled: None,
+        started: None,
+        interface,
+        attachment,
+        address,
+        subnet: new.subnet,
+        zone,
+        targets: Vec::new(),
+        images: BTreeMap::new(),
+        struck: Vec::new(),
+        ailing: None,
+        stop: None,
+        tags: new.tags,
+        execute_command: new.execute_command,
+        run: new.run,
+        version: 1,
+    };
+    world.at(region).ecs.tasks.insert(id.clone(), task);
+    Ok(id)
+}
+
+/// Fargate has room for `count` more tasks, or says why not.
+pub(crate) fn find_room(
+    world: &World,
+    region: &str,
+    definition: &TaskDefinition,
+    count: usize,
+) -> Result<(), String> {
+    let found = world.regions.get(region);
+    let most = found.map_or(usize::MAX, |region| region.quotas.most(&quotas::FARGATE));
+    let units = |definition: &TaskDefinition| -> usize {
+        let cpu = definition.content.text("cpu");
+        cpu.and_then(|cpu| cpu.parse().ok()).unwrap_or_default()
+    };
+    let taken: usize = found
+        .into_iter()
+        .flat_map(|region| region.ecs.tasks.values())
+        .filter(|task| task.status != Status::Stopped)
+        .filter_map(|task| ecs::find_definition(world, region, &task.definition))
+        .map(units)
+        .sum();
+    if taken + count * units(definition) <= most.saturating_mul(UNITS) {
+        return Ok(());
+    }
+    Err("You've reached the limit on the number of vCPUs you can run concurrently".to_owned())
+}
+
+/// When the next container of the tasks with a key exits by itself, or is seen to be unhealthy.
+fn next_end(world: &World, region: &str, key: &str) -> Option<Millis> {
+    let tasks = &world.regions.get(region)?.ecs.tasks;
+    let running = |task: &&Task| task.key() == key && task.status == Status::Running;
+    let end = |task: &Task| {
+        let exit = trouble::exit(world, region, task).map(|exit| exit.at);
+        let unhealthy = trouble::unhealthy_at(world, region, task);
+        exit.into_iter().chain(unhealthy).min()
+    };
+    tasks.values().filter(running).filter_map(end).min()
 }
 
 /// `(service web)`, or `(service web, taskSet ecs-svc/1)` where task sets are in play.
@@ -870,49 +1022,41 @@ fn task_ids(
     tasks.into_iter().map(|task| task.id.clone()).collect()
 }
 
-/// Name, image and essentiality of a task's containers.
-fn containers(world: &World, region: &str, task: &Task) -> Vec<(String, String, bool)> {
+/// The containers of a task, as its definition has them.
+fn containers(world: &World, region: &str, task: &Task) -> Vec<Value> {
     let definition = ecs::find_definition(world, region, &task.definition);
-    let containers = definition
-        .map(TaskDefinition::containers)
-        .unwrap_or_default();
-    let facts = |container: &Value| {
-        let text = |member: &str| container.text(member).unwrap_or_default().to_owned();
-        (
-            text("name"),
-            text("image"),
-            container.flag("essential").unwrap_or(true),
-        )
-    };
-    containers.iter().map(facts).collect()
+    definition
+        .map(|definition| definition.containers().to_vec())
+        .unwrap_or_default()
 }
 
 /// Writes a line to the log of each container that has one.
-fn log(world: &mut World, region: &str, task: &Task, message: &str) {
+fn say_of_all(world: &mut World, region: &str, task: &Task, message: &str) {
+    for container in containers(world, region, task) {
+        let image = container.text("image").unwrap_or_default();
+        let line = format!("{message}: {image}");
+        say(world, region, task, &container, &[line]);
+    }
+}
+
+/// Writes lines to a container's log, where it has one and the execution role lets it.
+fn say(world: &mut World, region: &str, task: &Task, container: &Value, lines: &[String]) {
+    let Some(place) = role::stream(container, task).filter(|_| !lines.is_empty()) else {
+        return;
+    };
     let Some(definition) = ecs::find_definition(world, region, &task.definition).cloned() else {
         return;
     };
-    let Ok(role) = Role::assume(world, region, task, &definition) else {
+    let role = Role::assume(world, region, task, &definition);
+    if !role.is_ok_and(|role| role.may_log(world, task, container)) {
         return;
-    };
-    for container in definition.containers() {
-        let Some(place) = role::stream(container, task) else {
-            continue;
-        };
-        if !role.may_log(world, task, container) {
-            continue;
-        }
-        let options = container["logConfiguration"]["options"].clone();
-        let group = place.text("logGroupName").unwrap_or_default();
-        let stream = place.text("logStreamName").unwrap_or_default();
-        let line = format!("{message}: {}", container.text("image").unwrap_or_default());
-        logs::append(
-            world,
-            options.text("awslogs-region").unwrap_or(region),
-            group,
-            stream,
-            &line,
-        );
+    }
+    let options = container["logConfiguration"]["options"].clone();
+    let region = options.text("awslogs-region").unwrap_or(region);
+    let group = place.text("logGroupName").unwrap_or_default();
+    let stream = place.text("logStreamName").unwrap_or_default();
+    for line in lines {
+        logs::append(world, region, group, stream, line);
     }
 }
 
@@ -934,3 +1078,6 @@ fn forget(world: &mut World, region: &str) {
         .collect();
     state.images.retain(|key, _| !unused.contains(key));
 }
+
+#[cfg(test)]
+mod tests;

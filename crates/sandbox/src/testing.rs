@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::{Method, Request, Response};
 use serde_json::Value;
 
-use crate::wire::{Protocol, xml};
+use crate::wire::{Protocol, rest_json, xml};
 use crate::{Options, Sandbox};
 
 /// The region of most tests.
@@ -20,6 +20,9 @@ pub(crate) fn request(
     protocol: Protocol,
     input: &Value,
 ) -> Request<Bytes> {
+    if protocol == Protocol::RestJson {
+        return rest_json(service, region, operation, input);
+    }
     let request = Request::post("/").header("host", format!("{service}.{region}.amazonaws.com"));
     let request = request.header("authorization", authorization(service, region));
     let request = match protocol {
@@ -34,8 +37,8 @@ pub(crate) fn request(
                 .header("content-type", "application/x-www-form-urlencoded")
                 .body(Bytes::from(form))
         }
-        Protocol::RestXml | Protocol::Cbor => {
-            panic!("use `rest` for REST services, JSON for CloudWatch")
+        Protocol::RestXml | Protocol::RestJson | Protocol::Cbor => {
+            panic!("use `rest` for S3, JSON for CloudWatch")
         }
     };
     request.expect("a request")
@@ -60,12 +63,31 @@ pub(crate) fn rest(
     request.body(body.into()).expect("a request")
 }
 
+/// A signed request to Lambda: `FunctionName` goes into the path, the rest, or `Payload` alone, into the body.
+fn rest_json(service: &str, region: &str, operation: &str, input: &Value) -> Request<Bytes> {
+    let name = input["FunctionName"].as_str().unwrap_or("none");
+    let (method, path) = rest_json::path(operation, name);
+    let body = input.get("Payload").unwrap_or(input);
+    let body = match method == Method::GET {
+        true => Bytes::new(),
+        false => Bytes::from(body.to_string()),
+    };
+    Request::builder()
+        .method(method)
+        .uri(path)
+        .header("host", format!("{service}.{region}.amazonaws.com"))
+        .header("authorization", authorization(service, region))
+        .body(body)
+        .expect("a request")
+}
+
 /// The protocol of a service.
 pub(crate) fn protocol(service: &str) -> Protocol {
     match service {
         "ec2" => Protocol::Ec2,
         "elasticloadbalancing" | "iam" | "sts" => Protocol::Query,
         "s3" => Protocol::RestXml,
+        "lambda" => Protocol::RestJson,
         _ => Protocol::Json,
     }
 }
@@ -97,11 +119,11 @@ pub(crate) async fn call_in(
     let response = sandbox
         .handle(request(service, region, operation, protocol, &input))
         .await;
-    if response.status() != 200 {
+    if !response.status().is_success() {
         return Err((response.status().as_u16(), code(&response)));
     }
     let text = text(&response);
-    if protocol == Protocol::Json {
+    if matches!(protocol, Protocol::Json | Protocol::RestJson) {
         return Ok(if text.is_empty() {
             Value::Null
         } else {
@@ -132,6 +154,9 @@ pub(crate) async fn allow_all(sandbox: &Sandbox, role: &str) {
 
 /// The error code of an answer in any protocol.
 pub(crate) fn code(response: &Response<Bytes>) -> String {
+    if let Some(code) = response.headers().get("x-amzn-errortype") {
+        return code.to_str().unwrap_or_default().to_owned();
+    }
     let text = text(response);
     if let Ok(json) = serde_json::from_str::<Value>(&text) {
         return json["__type"].as_str().unwrap_or_default().to_owned();

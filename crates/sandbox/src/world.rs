@@ -9,10 +9,11 @@ use sha2::{Digest, Sha256};
 
 use crate::Error;
 use crate::clock::{EPOCH, Millis};
+use crate::faults::Dials;
 use crate::iam::CallerPolicy;
 use crate::services::{
     cloudwatch, codebuild, codecommit, codedeploy, codepipeline, ec2, ecr, ecs, elbv2, events, iam,
-    kms, logs, quotas, s3, tagging,
+    kms, lambda, logs, quotas, s3, tagging,
 };
 
 /// Tags of a resource.
@@ -38,6 +39,12 @@ pub struct World {
     /// What the sandbox's user may do; not kept between runs.
     #[serde(skip)]
     pub caller: Option<CallerPolicy>,
+    /// What goes wrong in the account; not kept between runs.
+    #[serde(skip)]
+    pub dials: Dials,
+    /// How many tasks had a fault that only some are to have, by its pattern.
+    #[serde(skip)]
+    pub struck: BTreeMap<String, u32>,
     /// The local port of each listener, by ARN; kept so that a URL survives a restart.
     pub ports: BTreeMap<String, u16>,
 }
@@ -59,8 +66,11 @@ pub struct Region {
     pub elbv2: elbv2::State,
     pub events: events::State,
     pub kms: kms::State,
-    pub logs: logs::State,
     /// Missing in what an earlier version saved.
+    #[serde(default)]
+    pub lambda: lambda::State,
+    pub logs: logs::State,
+    /// The same.
     #[serde(default)]
     pub quotas: quotas::State,
     /// The same.
@@ -84,6 +94,8 @@ pub struct Timer {
 pub enum Wake {
     /// An ECS service: starts and stops tasks, follows their health. (cluster name, service name)
     Service(String, String),
+    /// The tasks outside services of an ECS cluster, by its name.
+    Lone(String),
     /// A CodeDeploy deployment, by id.
     Deployment(String),
     /// A pipeline with its executions, by name.
@@ -105,6 +117,8 @@ impl Default for World {
             s3: s3::State::default(),
             regions: BTreeMap::new(),
             caller: None,
+            dials: Dials::default(),
+            struck: BTreeMap::new(),
             ports: BTreeMap::new(),
         }
     }
@@ -119,6 +133,20 @@ impl World {
             crate::services::wake(self, &timer);
         }
         self.now = self.now.max(now);
+    }
+
+    /// Sets what goes wrong in the account. What was there before goes on counting.
+    pub(crate) fn dial(&mut self, want: Dials) {
+        if self.dials == want {
+            return;
+        }
+        let have = std::mem::replace(&mut self.dials, want);
+        let same = |pattern: &String| have.tasks.get(pattern) == self.dials.tasks.get(pattern);
+        self.struck.retain(|pattern, _| same(pattern));
+        for region in self.regions.keys().cloned().collect::<Vec<_>>() {
+            cloudwatch::hold(self, &region);
+            crate::tasks::rouse_all(self, &region);
+        }
     }
 
     fn next_due(&self, now: Millis) -> Option<usize> {

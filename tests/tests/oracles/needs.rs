@@ -78,7 +78,13 @@ fn request(exchange: &Exchange) -> Request<Bytes> {
 }
 
 fn bare(service: &str, operation: &str) -> Request<Bytes> {
-    let request = Request::post("/")
+    let (method, path) = match service {
+        "lambda" => lambda(operation),
+        _ => ("POST", "/"),
+    };
+    let request = Request::builder()
+        .method(method)
+        .uri(path)
         .header("host", format!("{service}.{REGION}.amazonaws.com"))
         .header(
             "authorization",
@@ -90,9 +96,23 @@ fn bare(service: &str, operation: &str) -> Request<Bytes> {
             .body(Bytes::from(format!(
                 "Action={operation}&Version=2000-01-01"
             ))),
+        "lambda" => request.body(Bytes::new()),
         _ => request
             .header("x-amz-target", format!("Target.{operation}"))
             .body(Bytes::from_static(b"{}")),
     }
     .unwrap()
+}
+
+/// Lambda knows operations by method and path.
+pub(crate) fn lambda(operation: &str) -> (&'static str, &'static str) {
+    match operation {
+        "CreateFunction" => ("POST", "/2015-03-31/functions"),
+        "DeleteFunction" => ("DELETE", "/2015-03-31/functions/check"),
+        "GetFunction" => ("GET", "/2015-03-31/functions/check"),
+        "GetFunctionConfiguration" => ("GET", "/2015-03-31/functions/check/configuration"),
+        "Invoke" => ("POST", "/2015-03-31/functions/check/invocations"),
+        "ListFunctions" => ("GET", "/2015-03-31/functions"),
+        other => panic!("say by which path {other} is called"),
+    }
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use super::archive::Files;
 use super::glob;
+use crate::faults::TaskFault;
 use crate::runtime::{Content, Image};
 
 /// What came of a Dockerfile.
@@ -39,6 +40,9 @@ struct Stage {
     /// doesn't hold.
     uncertain: bool,
 }
+
+/// The label that says what the image's tasks are to suffer.
+const FAULT: &str = "ecspipe.sandbox.fault";
 
 const INSTRUCTIONS: [&str; 18] = [
     "ADD",
@@ -157,7 +161,18 @@ impl Builder<'_> {
                 }
             }
             "EXPOSE" => expose(stage, arguments, *line)?,
-            "LABEL" | "CMD" | "ENTRYPOINT" | "USER" | "STOPSIGNAL" | "VOLUME" | "HEALTHCHECK"
+            "LABEL" => {
+                let said = assignments(arguments)
+                    .into_iter()
+                    .find(|(key, _)| key == FAULT);
+                if let Some((_, text)) = said {
+                    let text = expand(&text, &stage.variables);
+                    let fault = TaskFault::of_label(&text)
+                        .map_err(|why| format!("the label {FAULT} on line {line}: {why}"))?;
+                    stage.image.fault = Some(fault);
+                }
+            }
+            "CMD" | "ENTRYPOINT" | "USER" | "STOPSIGNAL" | "VOLUME" | "HEALTHCHECK"
             | "MAINTAINER" | "SHELL" => {}
             _ => {
                 stage.uncertain = true;
@@ -887,7 +902,7 @@ mod tests {
             base: "nginx".to_owned(),
             files: BTreeMap::from([("/x".to_owned(), Content(b"x".to_vec()))]),
             ports: vec![8080],
-            root: None,
+            ..Image::default()
         };
         let pull = |uri: &str| match uri {
             "acct/base:1" => Some(Ok(base.clone())),

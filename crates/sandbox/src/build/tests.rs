@@ -474,3 +474,59 @@ async fn a_project_of_its_own_source_is_built_once_a_token() {
     .await;
     assert_eq!(refused.unwrap_err().1, "InvalidInputException");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_build_ends_as_it_is_dialled() {
+    let sandbox = account().await;
+    call(&sandbox, "codebuild", "CreateProject", project())
+        .await
+        .unwrap();
+    let said = json!(["1 of 20 tests failed"]);
+    for (fault, after, status, phase, code) in [
+        (
+            json!({"fail": {"phase": "PRE_BUILD", "log": said}}),
+            0,
+            "FAILED",
+            "PRE_BUILD",
+            "COMMAND_EXECUTION_ERROR",
+        ),
+        (
+            json!("fault"),
+            0,
+            "FAULT",
+            "PROVISIONING",
+            "INTERNAL_SERVICE_ERROR",
+        ),
+        (
+            json!({"hang": {"log": said}}),
+            3600,
+            "TIMED_OUT",
+            "BUILD",
+            "BUILD_TIMED_OUT",
+        ),
+    ] {
+        let fault = crate::faults::BuildFault::try_from(fault).unwrap();
+        let dialled = [("web".to_owned(), fault)];
+        sandbox.faults().dials.builds.extend(dialled);
+        let mut have = build(&sandbox, &request(&APP)).await;
+        if after > 0 {
+            assert_eq!(have["buildStatus"], "IN_PROGRESS");
+            pass(after).await;
+            let input = json!({ "ids": [have["id"]] });
+            let found = call(&sandbox, "codebuild", "BatchGetBuilds", input).await;
+            have = found.unwrap()["builds"][0].take();
+        }
+        assert_eq!(have["buildStatus"], status, "{have}");
+        let phases = have["phases"].as_array().unwrap();
+        let bad = phases.iter().find(|one| one["phaseStatus"] == status);
+        let bad = bad.unwrap();
+        assert_eq!(bad["phaseType"], phase);
+        assert_eq!(bad["contexts"][0]["statusCode"], code);
+        if phase != "PROVISIONING" {
+            let stream = have["logs"]["streamName"].clone();
+            let input = json!({ "logGroupName": "/aws/codebuild/web", "logStreamNames": [stream], "filterPattern": "tests" });
+            let log = call(&sandbox, "logs", "FilterLogEvents", input).await;
+            assert_eq!(log.unwrap()["events"].as_array().unwrap().len(), 1);
+        }
+    }
+}

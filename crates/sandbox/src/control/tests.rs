@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 use super::*;
-use crate::testing::{REGION, call, sandbox, text};
+use crate::testing::{call, sandbox, text};
 
 async fn ask(sandbox: &Sandbox, method: Method, path: &str, body: &str) -> (u16, Value) {
     let request = Request::builder()
@@ -37,7 +37,7 @@ async fn faults_are_set_shown_and_cleared() {
     assert_eq!(status, 200, "{shown}");
     assert_eq!(shown["rules"][1]["strike"], json!({"delay": 2.5}));
     assert_eq!(shown["rules"][0]["times"], 1);
-    assert_eq!(sandbox.world().at(REGION).ecs.unhealthy, ["bad"]);
+    assert!(sandbox.world().dials.tasks.contains_key("bad"));
     let vpcs = async || {
         call(&sandbox, "ec2", "DescribeVpcs", json!({}))
             .await
@@ -48,7 +48,7 @@ async fn faults_are_set_shown_and_cleared() {
     vpcs().await.unwrap();
     let (_, shown) = ask(&sandbox, Method::DELETE, "/_sandbox/faults", "").await;
     assert_eq!(shown, json!({"rules": [], "unhealthy_images": []}));
-    assert!(sandbox.world().at(REGION).ecs.unhealthy.is_empty());
+    assert!(sandbox.world().dials.tasks.is_empty());
 }
 
 #[tokio::test]
@@ -134,5 +134,48 @@ async fn the_page_shows_what_runs() {
         "127.0.0.1:4566 ecs",
     ] {
         assert!(page.contains(part), "{part} is missing in {page}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_dial_of_the_documentation_can_be_set() {
+    let text = include_str!("../../../../docs/sandbox.md");
+    let blocks: Vec<&str> = text
+        .split("```json\n")
+        .skip(1)
+        .map(|rest| rest.split("```").next().unwrap())
+        .collect();
+    assert!(blocks.len() >= 7, "{}", blocks.len());
+    let sandbox = sandbox();
+    for block in &blocks {
+        let (status, shown) = ask(&sandbox, Method::POST, "/_sandbox/faults", block).await;
+        assert_eq!(status, 200, "{block}: {shown}");
+        // What is shown can be sent again.
+        let (status, again) = ask(
+            &sandbox,
+            Method::POST,
+            "/_sandbox/faults",
+            &shown.to_string(),
+        )
+        .await;
+        assert_eq!((status, &again["tasks"]), (200, &shown["tasks"]));
+    }
+    for (wrong, words) in [
+        (r#"{"tasks": {"x": "explode"}}"#, "out_of_memory"),
+        (r#"{"task": {}}"#, "unknown field"),
+        (
+            r#"{"functions": {"x": {"fail": {"before": 1}}}}"#,
+            "unknown field",
+        ),
+        (
+            r#"{"builds": {"x": {"fail": {"phase": "TEST"}}}}"#,
+            "POST_BUILD",
+        ),
+        (r#"{"commands": {"x": {"exit_code": 300}}}"#, "u8"),
+        (r#"{"actions": {"x": "explode"}}"#, "cancel"),
+    ] {
+        let (status, shown) = ask(&sandbox, Method::POST, "/_sandbox/faults", wrong).await;
+        let error = shown["error"].as_str().unwrap();
+        assert!(status == 400 && error.contains(words), "{wrong}: {error}");
     }
 }

@@ -142,6 +142,7 @@ pub(crate) fn refusal(call: &Call, denial: &Denial) -> Result<Reply, Fault> {
     }
     let fault = match call.protocol {
         Protocol::Json => Fault::new("AccessDeniedException", denial.to_string()),
+        Protocol::RestJson => Fault::new("AccessDeniedException", denial.to_string()).status(403),
         Protocol::Query | Protocol::Cbor => {
             Fault::new("AccessDenied", denial.to_string()).status(403)
         }

@@ -49,6 +49,7 @@ pub(crate) fn needs(world: &World, call: &Call) -> Option<Vec<Need>> {
         "events" => others::events(&mut desk),
         "iam" => others::iam(&mut desk),
         "kms" => others::kms(&mut desk),
+        "lambda" => others::lambda(&mut desk),
         "logs" => others::logs(&mut desk),
         "monitoring" => others::cloudwatch(&mut desk),
         "s3" => s3::read(&mut desk),

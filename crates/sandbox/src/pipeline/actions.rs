@@ -87,6 +87,25 @@ pub(super) fn poll(
     }
 }
 
+/// How long CodePipeline waits for an action (its quotas); an approval's limit is its own.
+pub(super) fn limit(action: &Action) -> Option<Millis> {
+    const HOUR: Millis = 3_600_000;
+    match action.action_type_id.provider.as_str() {
+        "Manual" => None,
+        "CodeBuild" => Some(36 * HOUR),
+        "CodeDeployToECS" => Some(5 * 24 * HOUR),
+        _ => Some(HOUR),
+    }
+}
+
+/// The limit is over.
+pub(super) fn timed_out(action: &Action) -> Failure {
+    job(format!(
+        "The action {} timed out: it did not complete within the time limit of its type.",
+        action.name
+    ))
+}
+
 fn end_codecommit(
     world: &mut World,
     place: &Place<'_>,
@@ -574,21 +593,21 @@ fn setting(run: &ActionExecution, key: &str) -> String {
 
 fn configuration(message: String) -> Failure {
     Failure {
-        code: "ConfigurationError",
+        code: "ConfigurationError".to_owned(),
         message,
     }
 }
 
 fn job(message: String) -> Failure {
     Failure {
-        code: "JobFailed",
+        code: "JobFailed".to_owned(),
         message,
     }
 }
 
 fn revision_unavailable(message: String) -> Failure {
     Failure {
-        code: "RevisionUnavailable",
+        code: "RevisionUnavailable".to_owned(),
         message,
     }
 }

@@ -153,7 +153,7 @@ fn words(service: &str, operation: &str, denial: &Denial) -> String {
 
 fn denied(message: String) -> Failure {
     Failure {
-        code: "PermissionError",
+        code: "PermissionError".to_owned(),
         message,
     }
 }

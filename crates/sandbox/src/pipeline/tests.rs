@@ -1047,3 +1047,38 @@ async fn a_push_and_a_new_bundle_start_the_pipeline_by_rules() {
         id
     );
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_action_ends_as_it_is_dialled() {
+    let end = |fault: Value| crate::faults::ActionFault::try_from(fault).unwrap();
+    for (name, fault, after, execution, action, words) in [
+        (
+            "web/Gate/Approve",
+            json!({"fail": {"code": "InternalError", "message": "by chance"}}),
+            20,
+            "Failed",
+            "Failed",
+            "by chance",
+        ),
+        ("Approve", json!("cancel"), 20, "Cancelled", "Abandoned", ""),
+        (
+            "Source",
+            json!("hang"),
+            3700,
+            "Failed",
+            "Failed",
+            "timed out",
+        ),
+    ] {
+        let sandbox = with_gate("QUEUED").await;
+        let dialled = [(name.to_owned(), end(fault))];
+        sandbox.faults().dials.actions.extend(dialled);
+        pass(after).await;
+        assert_eq!(statuses(&sandbox).await, [execution], "{name}");
+        let have = newest(&sandbox);
+        let run = have.actions.last().unwrap();
+        assert_eq!(format!("{:?}", run.status), action);
+        let said = run.error.as_ref().map_or("", |(_, message)| message);
+        assert!(said.contains(words), "{said}");
+    }
+}

@@ -108,6 +108,13 @@ impl<'a> Role<'a> {
             .map_err(|denial| self.denied("AmazonCloudWatch", &denial))
     }
 
+    /// Calls the function of a hook.
+    pub(super) fn call_function(&self, world: &World, arn: &str) -> Result<(), ErrorInformation> {
+        self.actor
+            .needs(world, "lambda:InvokeFunction", arn)
+            .map_err(|denial| self.denied("AWSLambda", &denial))
+    }
+
     /// Reads the AppSpec, where it is in a bucket.
     pub(super) fn read_revision(&self, world: &World) -> Result<(), ErrorInformation> {
         let Some(location) = self.deployment.revision.get("s3Location") else {

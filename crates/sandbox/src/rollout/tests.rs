@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use super::*;
 use crate::Sandbox;
+use crate::faults::TaskFault;
 use crate::services::codedeploy::AutoRollback;
 use crate::testing::{REGION, call, pass, sandbox};
 
@@ -807,10 +808,8 @@ async fn what_never_gets_healthy_fails_after_an_hour_and_is_rolled_back() {
     let account = Account::new(&Stage::default()).await;
     account
         .sandbox
-        .world()
-        .at(REGION)
-        .ecs
-        .unhealthy
+        .faults()
+        .unhealthy_images
         .push("httpd:bad".to_owned());
     let id = account.deploy("bad").await;
     pass(3500).await;
@@ -857,13 +856,13 @@ async fn crashing_and_missing_images_fail_as_well() {
         ("gone", "CannotPullContainerError"),
     ] {
         let account = Account::new(&Stage::default()).await;
+        let crash = TaskFault::try_from(json!("crash")).unwrap();
         account
             .sandbox
-            .world()
-            .at(REGION)
-            .ecs
-            .crashing
-            .push("httpd:crash".to_owned());
+            .faults()
+            .dials
+            .tasks
+            .insert("httpd:crash".to_owned(), crash);
         let mut input = definition(tag);
         if tag == "gone" {
             input["containerDefinitions"][0]["image"] =
@@ -924,8 +923,28 @@ async fn wrong_revisions_fail_at_once_with_a_code() {
         ),
         (
             format!("{good}Hooks:\n  - BeforeInstall: check\n"),
-            "INVALID_REVISION",
+            "INVALID_LAMBDA_FUNCTION",
             "Lambda",
+        ),
+        (
+            format!("{good}Hooks:\n  - AllowTraffic: check\n"),
+            "INVALID_REVISION",
+            "unknown lifecycle event, AllowTraffic",
+        ),
+        (
+            format!("{good}Hooks:\n  - AfterInstall: a\n  - AfterInstall: b\n"),
+            "INVALID_REVISION",
+            "AfterInstall twice",
+        ),
+        (
+            format!("{good}Hooks:\n  - AfterInstall: [a]\n"),
+            "INVALID_REVISION",
+            "name or ARN of a Lambda function",
+        ),
+        (
+            format!("{good}Hooks:\n  AfterInstall: a\n"),
+            "INVALID_REVISION",
+            "must be a list",
         ),
     ];
     for (spec, code, words) in cases {
@@ -1012,9 +1031,8 @@ async fn an_alarm_stops_a_deployment() {
     account.until(&id, "Ready", 120).await;
     account
         .sandbox
-        .world()
-        .at(REGION)
-        .codedeploy
+        .faults()
+        .dials
         .alarms
         .push("errors".to_owned());
     account.until(&id, "Stopped", 10).await;
@@ -1166,3 +1184,6 @@ fn automatic_rollback_covers_only_what_is_listed() {
         .covers("DEPLOYMENT_FAILURE")
     );
 }
+
+mod hooks;
+mod table;

@@ -34,6 +34,9 @@ pub const OPERATIONS: &[&str] = &[
     "UntagResource",
 ];
 
+/// Why an alarm is in alarm that is dialled so.
+const HELD: &str = "the sandbox's fault dial holds this alarm in alarm";
+
 /// Alarms on one page at most.
 const PER_PAGE: i64 = 100;
 
@@ -61,11 +64,25 @@ pub(crate) fn call(world: &mut World, call: &Call) -> Result<Reply, Fault> {
     }
 }
 
-/// Whether the alarm is in alarm; one that doesn't exist isn't.
+/// Whether the alarm is in alarm; one that neither exists nor is dialled isn't.
 pub(crate) fn is_in_alarm(world: &World, region: &str, name: &str) -> bool {
+    if is_dialled(world, name) {
+        return true;
+    }
     let region = world.regions.get(region);
     let alarm = region.and_then(|region| region.cloudwatch.alarms.get(name));
     alarm.is_some_and(|alarm| alarm.state == "ALARM")
+}
+
+fn is_dialled(world: &World, name: &str) -> bool {
+    world.dials.alarms.iter().any(|dialled| dialled == name)
+}
+
+/// Puts the alarms that are dialled into alarm. They stay there until they are judged without the dial.
+pub(crate) fn hold(world: &mut World, region: &str) {
+    for name in world.dials.alarms.clone() {
+        become_(world, region, &name, "ALARM", HELD.to_owned());
+    }
 }
 
 /// Judges every alarm of the region at the end of a minute, and sets out for the next one as long as there are alarms.
@@ -87,7 +104,10 @@ pub(crate) fn wake(world: &mut World, region: &str) {
         )
     });
     for (name, verdict) in judged.collect::<Vec<_>>() {
-        become_(world, region, &name, verdict.state, verdict.reason);
+        match is_dialled(world, &name) {
+            true => become_(world, region, &name, "ALARM", HELD.to_owned()),
+            false => become_(world, region, &name, verdict.state, verdict.reason),
+        }
     }
     set_out(world, region);
 }

@@ -104,6 +104,16 @@ impl Build {
         role.unwrap_or_default()
     }
 
+    /// How long it may take, or wait in the queue, in minutes.
+    pub(crate) fn limit(&self, phase: &str) -> Millis {
+        let (member, default) = match phase {
+            "QUEUED" => ("queuedTimeoutInMinutes", 480),
+            _ => ("timeoutInMinutes", 60),
+        };
+        let given = self.settings.get(member).and_then(Value::as_i64);
+        given.unwrap_or(default) * 60_000
+    }
+
     /// The part of the id after the project.
     pub(crate) fn uuid(&self) -> &str {
         self.id.rsplit(':').next().unwrap_or_default()
@@ -116,15 +126,19 @@ pub(crate) enum Status {
     InProgress,
     Succeeded,
     Failed,
+    Fault,
+    TimedOut,
     Stopped,
 }
 
 impl Status {
-    fn wire(self) -> &'static str {
+    pub(crate) fn wire(self) -> &'static str {
         match self {
             Self::InProgress => "IN_PROGRESS",
             Self::Succeeded => "SUCCEEDED",
             Self::Failed => "FAILED",
+            Self::Fault => "FAULT",
+            Self::TimedOut => "TIMED_OUT",
             Self::Stopped => "STOPPED",
         }
     }

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-pub use deployment::{Deployment, ErrorInformation, Event, Phase, Rollback, Side};
+pub use deployment::{Deployment, ErrorInformation, Event, Hook, Phase, Rollback, Side};
 pub use group::{Alarms, AutoRollback, Group, Settings};
 
 use crate::clock::{Millis, seconds};
@@ -17,7 +17,7 @@ use crate::wire::page::page;
 use crate::wire::{Call, Fault, Input as _, Reply};
 use crate::world::{Tags, World};
 
-pub(crate) use deployment::new_id;
+pub(crate) use deployment::{new_id, plan_hook};
 
 /// The operations that the sandbox has.
 pub const OPERATIONS: &[&str] = &[
@@ -46,6 +46,7 @@ pub const OPERATIONS: &[&str] = &[
     "ListDeployments",
     "ListDeploymentTargets",
     "ListTagsForResource",
+    "PutLifecycleEventHookExecutionStatus",
     "RegisterApplicationRevision",
     "StopDeployment",
     "TagResource",
@@ -63,9 +64,6 @@ pub struct State {
     pub configs: BTreeMap<String, Config>,
     /// Deployments by id; they outlive their group, as on AWS.
     pub deployments: BTreeMap<String, Deployment>,
-    /// A dial: the names of the CloudWatch alarms that are in alarm.
-    #[serde(default)]
-    pub alarms: Vec<String>,
 }
 
 /// An application.
@@ -173,6 +171,7 @@ pub(crate) fn call(world: &mut World, call: &Call) -> Result<Reply, Fault> {
         "BatchGetDeploymentTargets" => deployment::batch_get_targets(world, call),
         "ContinueDeployment" => deployment::resume(world, call),
         "StopDeployment" => deployment::stop(world, call),
+        "PutLifecycleEventHookExecutionStatus" => deployment::put_hook(world, call),
         "RegisterApplicationRevision" => register_revision(world, call),
         "GetApplicationRevision" => get_revision(world, call),
         "ListApplicationRevisions" => list_revisions(world, call),

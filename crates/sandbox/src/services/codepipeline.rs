@@ -101,6 +101,7 @@ pub(crate) enum Status {
     Stopped,
     Succeeded,
     Superseded,
+    Cancelled,
     Failed,
 }
 

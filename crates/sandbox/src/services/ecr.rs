@@ -773,8 +773,9 @@ fn check_move(repository: &Repository, tag: &str, digest: &str) -> Result<(), Fa
 fn manifest(image: &Image) -> String {
     let config = json!({
         "os": "linux",
+        "architecture": image.architecture.as_deref().unwrap_or("amd64"),
         "base": image.base,
-        "config": {"ExposedPorts": image.ports, "Root": image.root},
+        "config": {"ExposedPorts": image.ports, "Root": image.root, "Fault": image.fault},
     })
     .to_string();
     let layer = |(path, content): (&String, &crate::runtime::Content)| {
@@ -1023,7 +1024,7 @@ mod tests {
             base: "httpd".to_owned(),
             files,
             ports: vec![80],
-            root: None,
+            ..Image::default()
         }
     }
 

@@ -2,6 +2,7 @@
 //! itself (tasks that start and stop, services that get steady) is in [`crate::tasks`]. Must not route traffic.
 
 mod definition;
+mod run;
 mod service;
 
 use std::collections::BTreeMap;
@@ -13,8 +14,9 @@ pub use definition::{Family, TaskDefinition};
 pub use service::{Balancer, Controller, Service, ServiceEvent, TaskSet};
 
 use crate::clock::{Millis, seconds};
+use crate::faults::Trouble;
 use crate::runtime::{Files, Image, Page, Request, Runtime as _};
-use crate::tasks::{Status, Task};
+use crate::tasks::{self, Status, Task};
 use crate::wire::{Call, Fault, Input as _, Protocol, Reply};
 use crate::world::{Tags, World};
 
@@ -39,6 +41,7 @@ pub const OPERATIONS: &[&str] = &[
     "DescribeTaskDefinition",
     "DescribeTaskSets",
     "DescribeTasks",
+    "ExecuteCommand",
     "ListClusters",
     "ListServices",
     "ListTagsForResource",
@@ -46,6 +49,7 @@ pub const OPERATIONS: &[&str] = &[
     "ListTaskDefinitions",
     "ListTasks",
     "RegisterTaskDefinition",
+    "RunTask",
     "StopTask",
     "TagResource",
     "UntagResource",
@@ -66,14 +70,11 @@ pub struct State {
     pub services: BTreeMap<String, Service>,
     /// Tasks by id, the ones that stopped within the last hour too.
     pub tasks: BTreeMap<String, Task>,
+    /// Tasks that a client token has started, with the input that did.
+    #[serde(default)]
+    pub runs: BTreeMap<String, (Value, Vec<String>)>,
     /// What the tasks' images held when they were pulled, by digest of the content.
     pub images: BTreeMap<String, Image>,
-    /// A dial: tasks whose image's URI contains one of these answer 503 on every path. `*` is every image.
-    #[serde(default)]
-    pub unhealthy: Vec<String>,
-    /// A dial: containers whose image's URI contains one of these exit soon after the start. `*` is every image.
-    #[serde(default)]
-    pub crashing: Vec<String>,
 }
 
 /// A cluster.
@@ -120,6 +121,8 @@ pub(crate) fn call(world: &mut World, call: &Call) -> Result<Reply, Fault> {
         "DeleteTaskSet" => service::delete_task_set_call(world, call),
         "ListTasks" => list_tasks(world, call),
         "DescribeTasks" => describe_tasks(world, call),
+        "RunTask" => run::run_task(world, call),
+        "ExecuteCommand" => run::execute_command(world, call),
         "StopTask" => stop_task(world, call),
         "TagResource" => tag(world, call),
         "UntagResource" => untag(world, call),
@@ -128,41 +131,58 @@ pub(crate) fn call(world: &mut World, call: &Call) -> Result<Reply, Fault> {
     }
 }
 
-/// What an HTTP client gets from the running task at `address`:`port`; `None` where nothing listens. Read only.
+/// Why an HTTP client gets no answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Unanswered {
+    /// Nothing listens there: the connection is refused.
+    Refused,
+    /// Nobody has the address.
+    Nobody,
+    /// Whoever has the address is silent.
+    Silent,
+}
+
+/// What an HTTP client gets from the running task at `address`:`port`. Read only.
 pub(crate) fn answer(
     world: &World,
     region: &str,
     address: &str,
     port: u16,
     path: &str,
-) -> Option<Page> {
-    let state = &world.regions.get(region)?.ecs;
-    let task = state.tasks.values().find(|task| task.listens_at(address))?;
-    let definition = find_definition(world, region, &task.definition)?;
+) -> Result<Page, Unanswered> {
+    let state = world.regions.get(region).map(|region| &region.ecs);
+    let task = state
+        .and_then(|state| state.tasks.values().find(|task| task.listens_at(address)))
+        .ok_or(Unanswered::Nobody)?;
     let maps = |container: &&Value| {
         container
             .list("portMappings")
             .iter()
             .any(|mapping| mapping.int("containerPort") == Some(i64::from(port)))
     };
-    let container = definition.containers().iter().find(maps)?;
-    let uri = container.text("image").unwrap_or_default();
-    if is_dialled(&state.unhealthy, uri) {
-        return Some(Page::text(
-            503,
-            "the sandbox's fault dial keeps this image unhealthy\n",
-        ));
+    let definition = find_definition(world, region, &task.definition);
+    let container = definition
+        .and_then(|definition| definition.containers().iter().find(maps))
+        .ok_or(Unanswered::Refused)?;
+    match tasks::of_container(world, region, task, container) {
+        Some(Trouble::Hang { .. }) => return Err(Unanswered::Silent),
+        Some(Trouble::NotListening { .. }) => return Err(Unanswered::Refused),
+        Some(Trouble::Unhealthy { status, .. }) => {
+            let text = "the sandbox's fault dial keeps this image unhealthy\n";
+            return Ok(Page::text(status, text));
+        }
+        _ => {}
     }
-    let image = task
-        .images
-        .get(container.text("name")?)
-        .and_then(|key| state.images.get(key));
+    let image = container
+        .text("name")
+        .and_then(|name| task.images.get(name))
+        .and_then(|key| state?.images.get(key));
     if image.is_some_and(|image| !image.listens(port)) {
-        return None;
+        return Err(Unanswered::Refused);
     }
-    Some(Files.answer(&Request {
+    Ok(Files.answer(&Request {
         image,
-        uri,
+        uri: container.text("image").unwrap_or_default(),
         task: &task.id,
         path,
     }))
@@ -175,13 +195,6 @@ pub(crate) fn register_task_definition(
     input: &Value,
 ) -> Result<String, Fault> {
     definition::register(world, region, input)
-}
-
-/// Whether one of the dial's patterns means the image.
-pub(crate) fn is_dialled(patterns: &[String], uri: &str) -> bool {
-    patterns
-        .iter()
-        .any(|pattern| pattern == "*" || (!pattern.is_empty() && uri.contains(pattern.as_str())))
 }
 
 /// Asks another service as a client would: what it answers, by the wire's names.
@@ -487,7 +500,9 @@ fn list_tasks(world: &mut World, call: &Call) -> Result<Reply, Fault> {
             && input
                 .text("family")
                 .is_none_or(|family| task.family() == family)
-            && input.text("startedBy").is_none_or(|by| by == task.set)
+            && input
+                .text("startedBy")
+                .is_none_or(|by| task.started_by() == Some(by))
             && input
                 .text("launchType")
                 .is_none_or(|kind| kind == "FARGATE")
@@ -569,9 +584,8 @@ fn task_shape(world: &World, region: &str, task: &Task, tags: bool) -> Value {
         "connectivity": "CONNECTED",
         "desiredStatus": task.desired(),
         "lastStatus": task.status.name(),
-        "healthStatus": task.container_health(containers),
-        "group": format!("service:{}", task.service),
-        "startedBy": task.set,
+        "healthStatus": tasks::container_health(world, region, task, containers),
+        "group": task.group(),
         "launchType": "FARGATE",
         "platformVersion": "1.4.0",
         "platformFamily": "Linux",
@@ -579,7 +593,7 @@ fn task_shape(world: &World, region: &str, task: &Task, tags: bool) -> Value {
         "enableExecuteCommand": task.execute_command,
         "cpu": definition.and_then(|d| d.content.text("cpu")),
         "memory": definition.and_then(|d| d.content.text("memory")),
-        "overrides": {"containerOverrides": containers.iter().map(|c| json!({"name": c.get("name")})).collect::<Vec<_>>(), "inferenceAcceleratorOverrides": []},
+        "overrides": overrides_shape(task, containers),
         "ephemeralStorage": {"sizeInGiB": 20},
         "attributes": [],
         "tags": if tags { tag_list(&task.tags) } else { json!([]) },
@@ -596,6 +610,9 @@ fn task_shape(world: &World, region: &str, task: &Task, tags: bool) -> Value {
         }],
         "containers": containers.iter().map(|container| container_shape(world, region, task, container)).collect::<Vec<_>>(),
     });
+    if let Some(by) = task.started_by() {
+        shape["startedBy"] = json!(by);
+    }
     shape["connectivityAt"] = seconds(task.created);
     for (member, at) in [
         ("pullStartedAt", task.pulled),
@@ -618,6 +635,22 @@ fn task_shape(world: &World, region: &str, task: &Task, tags: bool) -> Value {
     shape
 }
 
+/// What differs from the definition; each container has an entry.
+fn overrides_shape(task: &Task, containers: &[Value]) -> Value {
+    let mut shape = task
+        .run
+        .as_ref()
+        .map_or_else(|| json!({}), |run| run.overrides.clone());
+    let one = |container: &Value| {
+        let name = container.text("name").unwrap_or_default();
+        let given = task.run.as_ref().and_then(|run| run.of_container(name));
+        given.cloned().unwrap_or_else(|| json!({"name": name}))
+    };
+    shape["containerOverrides"] = containers.iter().map(one).collect();
+    shape["inferenceAcceleratorOverrides"] = json!([]);
+    shape
+}
+
 fn container_shape(world: &World, region: &str, task: &Task, container: &Value) -> Value {
     let name = container.text("name").unwrap_or_default();
     let image = container.text("image").unwrap_or_default();
@@ -636,7 +669,7 @@ fn container_shape(world: &World, region: &str, task: &Task, container: &Value) 
         "lastStatus": task.status.container(),
         "networkBindings": [],
         "networkInterfaces": [{"attachmentId": task.attachment, "privateIpv4Address": task.address}],
-        "healthStatus": task.container_health(std::slice::from_ref(container)),
+        "healthStatus": tasks::container_health(world, region, task, std::slice::from_ref(container)),
         "cpu": container.int("cpu").unwrap_or_default().to_string(),
     });
     if let Some(memory) = container.int("memory") {
@@ -645,16 +678,30 @@ fn container_shape(world: &World, region: &str, task: &Task, container: &Value) 
     if let Some((_, digest)) = image.split_once('@') {
         shape["imageDigest"] = json!(digest);
     }
+    if task.execute_command && task.status == Status::Running {
+        let status = match run::agent(world, region, task) {
+            run::Agent::Running => "RUNNING",
+            run::Agent::Absent | run::Agent::Disconnected => "STOPPED",
+        };
+        let started = task.started.map(seconds);
+        shape["managedAgents"] = json!([{"name": "ExecuteCommandAgent", "lastStatus": status, "lastStartedAt": started}]);
+    }
     if let Some(stop) = task
         .stop
         .as_ref()
-        .filter(|_| task.status == Status::Stopped)
+        .filter(|_| task.status.container() == "STOPPED")
     {
-        if let Some(code) = stop.exit {
+        let culprit = stop.culprit.as_ref();
+        let own = culprit.filter(|culprit| culprit.container == name);
+        if let Some(code) = own.map_or(stop.exit, |culprit| culprit.exit) {
             shape["exitCode"] = json!(code);
         }
-        if stop.code == "TaskFailedToStart" {
-            shape["reason"] = json!(stop.reason);
+        let said = match culprit {
+            Some(_) => own.and_then(|culprit| culprit.reason.as_ref()),
+            None => (stop.code == "TaskFailedToStart").then_some(&stop.reason),
+        };
+        if let Some(reason) = said {
+            shape["reason"] = json!(reason);
         }
     }
     shape

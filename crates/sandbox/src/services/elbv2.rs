@@ -20,7 +20,9 @@ use serde_json::{Value, json};
 pub(crate) use self::action::Action;
 use self::balancers::Balancer;
 use self::groups::Group;
-pub(crate) use self::health::{Health, health, in_service, is_reached};
+pub(crate) use self::health::{
+    Health, description as health_description, health, in_service, is_reached,
+};
 use self::listeners::Listener;
 use self::rules::Rule;
 use super::query::{Answer, page};

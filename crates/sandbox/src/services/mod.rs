@@ -13,6 +13,7 @@ pub mod elbv2;
 pub mod events;
 pub mod iam;
 pub mod kms;
+pub mod lambda;
 pub mod logs;
 
 pub(crate) mod query;
@@ -38,6 +39,7 @@ pub(crate) fn call(world: &mut World, call: &Call) -> Result<Reply, Fault> {
         "events" => events::call(world, call),
         "iam" => iam::call(world, call),
         "kms" => kms::call(world, call),
+        "lambda" => lambda::call(world, call),
         "logs" => logs::call(world, call),
         "monitoring" => cloudwatch::call(world, call),
         "s3" => s3::call(world, call),
@@ -62,6 +64,7 @@ pub fn operations() -> Vec<(&'static str, &'static [&'static str])> {
         ("events", events::OPERATIONS),
         ("iam", iam::OPERATIONS),
         ("kms", kms::OPERATIONS),
+        ("lambda", lambda::OPERATIONS),
         ("logs", logs::OPERATIONS),
         ("monitoring", cloudwatch::OPERATIONS),
         ("s3", s3::OPERATIONS),
@@ -77,6 +80,7 @@ pub(crate) fn wake(world: &mut World, timer: &Timer) {
         Wake::Service(cluster, service) => {
             crate::tasks::wake(world, &timer.region, cluster, service)
         }
+        Wake::Lone(cluster) => crate::tasks::lone::wake(world, &timer.region, cluster),
         Wake::Deployment(id) => crate::rollout::wake(world, &timer.region, id),
         Wake::Pipeline(name) => crate::pipeline::wake(world, &timer.region, name),
         Wake::Build(id) => crate::build::wake(world, &timer.region, id),

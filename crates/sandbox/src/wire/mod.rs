@@ -6,6 +6,7 @@ pub mod form;
 pub mod input;
 pub mod page;
 pub mod rest;
+pub(crate) mod rest_json;
 pub mod xml;
 
 use std::collections::BTreeMap;
@@ -27,6 +28,8 @@ pub enum Protocol {
     Ec2,
     /// Method and path, XML bodies: S3.
     RestXml,
+    /// Method and path, JSON bodies: Lambda.
+    RestJson,
     /// Smithy's RPC v2 with CBOR bodies: CloudWatch, which takes JSON too.
     Cbor,
 }
@@ -37,7 +40,7 @@ pub struct Call {
     /// The protocol of the service.
     pub protocol: Protocol,
     /// The signing name: `ec2`, `elasticloadbalancing`, `ecs`, `ecr`, `s3`, `kms`, `iam`, `logs`, `codecommit`,
-    /// `codebuild`, `codedeploy`, `codepipeline`, `events`, `servicequotas`, `sts`, `tagging`.
+    /// `codebuild`, `codedeploy`, `codepipeline`, `events`, `lambda`, `servicequotas`, `sts`, `tagging`.
     pub service: String,
     /// The operation's name as in the API reference.
     pub operation: String,
@@ -129,6 +132,7 @@ pub fn decode(request: &Request<Bytes>) -> Result<Call, Response<Bytes>> {
         "ec2" => Protocol::Ec2,
         "elasticloadbalancing" | "iam" | "sts" => Protocol::Query,
         "s3" => Protocol::RestXml,
+        "lambda" => Protocol::RestJson,
         _ if cbor::is(request) => Protocol::Cbor,
         _ => Protocol::Json,
     };
@@ -147,6 +151,7 @@ pub fn decode(request: &Request<Bytes>) -> Result<Call, Response<Bytes>> {
         Protocol::Json => json_input(request)?,
         Protocol::Query | Protocol::Ec2 => form::input(&http),
         Protocol::RestXml => (rest::operation(&http), Value::Null),
+        Protocol::RestJson => rest_json::operation(&http),
         Protocol::Cbor => cbor::input(request).map_err(|fault| cbor_fault(&fault))?,
     };
     Ok(Call {
@@ -184,6 +189,11 @@ pub fn encode(call: &Call, answer: Result<Reply, Fault>) -> Response<Bytes> {
                     body.into(),
                 )
             }
+            Protocol::RestJson => respond(
+                200,
+                &[("content-type", "application/json")],
+                value.to_string().into(),
+            ),
             Protocol::Cbor => respond(200, &CBOR, cbor::body(&value)),
             _ => respond(
                 200,
@@ -204,6 +214,14 @@ pub fn encode_fault(call: &Call, fault: &Fault) -> Response<Bytes> {
                 ("content-type", "application/x-amz-json-1.1"),
                 ("x-amzn-errortype", fault.code.as_str()),
             ];
+            respond(fault.status, &headers, body.into())
+        }
+        Protocol::RestJson => {
+            let headers = [
+                ("content-type", "application/json"),
+                ("x-amzn-errortype", fault.code.as_str()),
+            ];
+            let body = rest_json::fault(fault).to_string();
             respond(fault.status, &headers, body.into())
         }
         Protocol::Cbor => cbor_fault(fault),

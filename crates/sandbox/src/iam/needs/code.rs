@@ -222,6 +222,7 @@ pub(super) fn deploy(desk: &mut Desk<'_>) -> Option<()> {
         | "ListApplications"
         | "ListDeploymentConfigs"
         | "ListDeploymentTargets"
+        | "PutLifecycleEventHookExecutionStatus"
         | "StopDeployment" => {
             desk.own("*");
         }

@@ -48,6 +48,13 @@ pub(super) fn read(desk: &mut Desk<'_>) -> Option<()> {
                 service(desk, &place, arn);
             }
         }
+        "RunTask" => run_task(desk, &place, tagged),
+        "ExecuteCommand" => {
+            let task = format!("task/{}/{}", place.cluster, ecs::last(desk.text("task")));
+            for arn in [place.cluster_arn.clone(), desk.arn("ecs", &task)] {
+                place.mark(desk.own(arn));
+            }
+        }
         "CreateTaskSet" => create_task_set(desk, &place, tagged),
         "DeleteTaskSet" => {
             let arn = place.task_set(desk, desk.text("taskSet"));
@@ -186,6 +193,25 @@ fn create_task_set(desk: &mut Desk<'_>, place: &Place, tagged: bool) {
     let found = ecs::find_definition(desk.world, &desk.call.region, name);
     for member in ["executionRoleArn", "taskRoleArn"] {
         let role = found.and_then(|found| found.content.text(member));
+        desk.pass_role(role.unwrap_or_default(), "ecs-tasks");
+    }
+}
+
+/// Starting a task is about its definition; it hands the definition's roles, or others in their place, to the task.
+fn run_task(desk: &mut Desk<'_>, place: &Place, tagged: bool) {
+    let name = desk.text("taskDefinition");
+    let arn = definition(desk, name);
+    place.mark(desk.own(arn));
+    if tagged {
+        let new = desk.arn("ecs", &format!("task/{}/*", place.cluster));
+        tag(desk, true, new);
+    }
+    let found = ecs::find_definition(desk.world, &desk.call.region, name);
+    for member in ["executionRoleArn", "taskRoleArn"] {
+        let instead = desk.call.input.get("overrides");
+        let role = instead
+            .and_then(|overrides| overrides.text(member))
+            .or_else(|| found.and_then(|found| found.content.text(member)));
         desk.pass_role(role.unwrap_or_default(), "ecs-tasks");
     }
 }

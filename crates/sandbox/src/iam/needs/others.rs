@@ -1,10 +1,10 @@
-//! What calls to CloudWatch and its logs, ECR, EventBridge, IAM, KMS, Service Quotas and STS need. Must not know what they do.
+//! What calls to CloudWatch and its logs, ECR, EventBridge, IAM, KMS, Lambda, Service Quotas and STS need. Must not know what they do.
 
 use serde_json::Value;
 
 use super::Desk;
 use super::code::texts;
-use crate::services::{iam as roles, kms as keys};
+use crate::services::{iam as roles, kms as keys, lambda as functions};
 use crate::wire::Input as _;
 
 pub(super) fn cloudwatch(desk: &mut Desk<'_>) -> Option<()> {
@@ -34,6 +34,32 @@ pub(super) fn cloudwatch(desk: &mut Desk<'_>) -> Option<()> {
         }
         "ListTagsForResource" | "TagResource" | "UntagResource" => {
             desk.own(desk.text("ResourceARN"));
+        }
+        _ => return None,
+    }
+    Some(())
+}
+
+pub(super) fn lambda(desk: &mut Desk<'_>) -> Option<()> {
+    let given = desk.call.input.get("Tags").and_then(Value::as_object);
+    let tagged = desk.tags(texts(given));
+    let arn = functions::arn(desk.world, &desk.call.region, desk.text("FunctionName"));
+    match desk.operation() {
+        "CreateFunction" => {
+            desk.own(arn.clone());
+            if tagged {
+                desk.need("lambda:TagResource", arn);
+            }
+            desk.pass_role(desk.text("Role"), "lambda");
+        }
+        "Invoke" => {
+            desk.need("lambda:InvokeFunction", arn);
+        }
+        "DeleteFunction" | "GetFunction" | "GetFunctionConfiguration" => {
+            desk.own(arn);
+        }
+        "ListFunctions" => {
+            desk.own("*");
         }
         _ => return None,
     }

@@ -108,6 +108,22 @@ pub struct Event {
     pub end: Option<Millis>,
     /// Why it failed.
     pub message: Option<String>,
+    /// The function that it waits for.
+    #[serde(default)]
+    pub hook: Option<Hook>,
+}
+
+/// A Lambda function that says whether a deployment goes on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hook {
+    /// Its name or ARN.
+    pub function: String,
+    /// The id of its execution, once it was called.
+    pub execution: Option<String>,
+    /// What it is going to tell, and when.
+    pub planned: Option<(Millis, String)>,
+    /// What it told: `Succeeded` or `Failed`.
+    pub told: Option<String>,
 }
 
 /// One of the two task sets of a deployment.
@@ -555,6 +571,73 @@ pub(super) fn stop(world: &mut World, call: &Call) -> Result<Reply, Fault> {
     ))
 }
 
+/// What a hook's function, or whoever has the execution's id, tells.
+pub(super) fn put_hook(world: &mut World, call: &Call) -> Result<Reply, Fault> {
+    let input = &call.input;
+    let deployment = find(world, &call.region, input)?;
+    let (id, over) = (deployment.id.clone(), deployment.is_over());
+    let status = input.text("status").unwrap_or_default();
+    if !["Succeeded", "Failed"].contains(&status) {
+        return Err(Fault::new(
+            "InvalidLifecycleEventHookExecutionStatusException",
+            format!("The status must be Succeeded or Failed, not '{status}'."),
+        ));
+    }
+    let execution = input
+        .text("lifecycleEventHookExecutionId")
+        .unwrap_or_default();
+    let hook = hook_mut(world, &call.region, &id, execution).ok_or_else(|| {
+        Fault::new(
+            "InvalidLifecycleEventHookExecutionIdException",
+            format!("The deployment {id} has no lifecycle event hook execution '{execution}'."),
+        )
+    })?;
+    if over || hook.told.is_some() {
+        return Err(Fault::new(
+            "LifecycleEventAlreadyCompletedException",
+            format!("The lifecycle event of the execution {execution} is already completed."),
+        ));
+    }
+    hook.told = Some(status.to_owned());
+    rollout::wake_now(world, &call.region, &id);
+    Ok(Reply::Value(
+        json!({"lifecycleEventHookExecutionId": execution}),
+    ))
+}
+
+/// What a function that somebody called with a hook's input is going to tell. Where there is no such execution, nobody listens.
+pub(crate) fn plan_hook(world: &mut World, region: &str, hook: &Value, at: Millis, status: &str) {
+    let id = hook.text("DeploymentId").unwrap_or_default().to_owned();
+    let execution = hook
+        .text("LifecycleEventHookExecutionId")
+        .unwrap_or_default();
+    let Some(hook) = hook_mut(world, region, &id, execution) else {
+        return;
+    };
+    if hook
+        .planned
+        .as_ref()
+        .is_none_or(|(planned, _)| *planned > at)
+    {
+        hook.planned = Some((at, status.to_owned()));
+        rollout::wake_now(world, region, &id);
+    }
+}
+
+fn hook_mut<'a>(
+    world: &'a mut World,
+    region: &str,
+    id: &str,
+    execution: &str,
+) -> Option<&'a mut Hook> {
+    let deployment = world.at(region).codedeploy.deployments.get_mut(id)?;
+    let mut hooks = deployment
+        .events
+        .iter_mut()
+        .filter_map(|event| event.hook.as_mut());
+    hooks.find(|hook| hook.execution.as_deref() == Some(execution))
+}
+
 fn find<'a>(world: &'a World, region: &str, input: &Value) -> Result<&'a Deployment, Fault> {
     let id = input
         .text("deploymentId")
@@ -733,7 +816,11 @@ fn event_shape(event: &Event) -> Value {
         shape["endTime"] = seconds(end);
     }
     if let Some(message) = &event.message {
-        shape["diagnostics"] = json!({"errorCode": "UnknownError", "scriptName": "", "message": message, "logTail": ""});
+        let script = event
+            .hook
+            .as_ref()
+            .map_or("", |hook| hook.function.as_str());
+        shape["diagnostics"] = json!({"errorCode": "UnknownError", "scriptName": script, "message": message, "logTail": ""});
     }
     shape
 }

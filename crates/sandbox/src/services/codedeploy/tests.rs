@@ -532,7 +532,7 @@ async fn the_pipeline_creates_and_asks() {
 async fn what_is_not_there_is_refused_by_name() {
     let sandbox = sandbox();
     assert_eq!(
-        refusal(&sandbox, "PutLifecycleEventHookExecutionStatus", json!({})).await,
+        refusal(&sandbox, "ListGitHubAccountTokenNames", json!({})).await,
         "NotImplemented"
     );
     for operation in OPERATIONS {

@@ -828,7 +828,7 @@ fn store(world: &mut World, region: &str, service: Service) {
     world.at(region).ecs.services.insert(service.key(), service);
 }
 
-fn active_definition(world: &World, region: &str, name: &str) -> Result<String, Fault> {
+pub(super) fn active_definition(world: &World, region: &str, name: &str) -> Result<String, Fault> {
     let definition = find_definition(world, region, name);
     let definition = definition.ok_or_else(|| super::client("TaskDefinition not found."))?;
     if definition.status != "ACTIVE" {
@@ -860,7 +860,7 @@ fn controller(input: &Value) -> Result<Option<Controller>, Fault> {
     }
 }
 
-fn platform(input: &Value) -> Result<String, Fault> {
+pub(super) fn platform(input: &Value) -> Result<String, Fault> {
     match input.text("platformVersion").unwrap_or("LATEST") {
         known @ ("LATEST" | "1.4.0" | "1.3.0") => Ok(known.to_owned()),
         other => Err(Fault::new(
@@ -870,7 +870,7 @@ fn platform(input: &Value) -> Result<String, Fault> {
     }
 }
 
-fn propagate(input: &Value) -> Result<Option<String>, Fault> {
+pub(super) fn propagate(input: &Value) -> Result<Option<String>, Fault> {
     match input.text("propagateTags") {
         None => Ok(None),
         Some(known @ ("NONE" | "SERVICE" | "TASK_DEFINITION")) => Ok(Some(known.to_owned())),
@@ -911,7 +911,7 @@ fn deployment_configuration(input: &Value, controller: Controller) -> Result<Val
     Ok(configuration)
 }
 
-fn check_network(world: &World, region: &str, network: &Value) -> Result<(), Fault> {
+pub(super) fn check_network(world: &World, region: &str, network: &Value) -> Result<(), Fault> {
     let Some(network) = network.get("awsvpcConfiguration") else {
         return Err(invalid(
             "Network Configuration must be provided when networkMode 'awsvpc' is specified.",
@@ -1016,7 +1016,7 @@ fn check_target_group(world: &mut World, region: &str, arn: &str) -> Result<(), 
     }
 }
 
-fn refused(what: &str) -> Fault {
+pub(super) fn refused(what: &str) -> Fault {
     Fault::new(
         "NotImplemented",
         format!("the ecspipe sandbox does not implement {what}"),

@@ -952,8 +952,8 @@ async fn task_sets_can_be_handled_by_hand() {
 #[tokio::test(start_paused = true)]
 async fn what_is_not_there_is_refused_by_name() {
     let sandbox = sandbox();
-    let (code, message) = refusal(&sandbox, "RunTask", json!({})).await;
-    assert!(code == "NotImplemented" && message.contains("RunTask"));
+    let (code, message) = refusal(&sandbox, "StartTask", json!({})).await;
+    assert!(code == "NotImplemented" && message.contains("StartTask"));
     for operation in OPERATIONS {
         let answer = call(&sandbox, "ecs", operation, json!({})).await;
         assert!(

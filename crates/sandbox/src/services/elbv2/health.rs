@@ -2,7 +2,8 @@
 
 use super::Balancer;
 use crate::clock::Millis;
-use crate::services::{ec2, ecs};
+use crate::services::ec2;
+use crate::services::ecs::{self, Unanswered};
 use crate::world::World;
 
 /// A target's health as a balancer sees it.
@@ -52,6 +53,17 @@ pub(crate) fn health(
     port: u16,
 ) -> Health {
     verdict(world, region, target_group, address, port).health
+}
+
+/// Why a target isn't healthy, in the API's words.
+pub(crate) fn description(
+    world: &World,
+    region: &str,
+    target_group: &str,
+    address: &str,
+    port: u16,
+) -> Option<String> {
+    verdict(world, region, target_group, address, port).description
 }
 
 /// The targets that get traffic: the healthy ones, or, where there is none, all that are registered (AWS calls it failing open).
@@ -175,10 +187,13 @@ pub(super) fn verdict(
     }
     let check = &group.check;
     let check_port = check.port.parse().unwrap_or(port);
-    let page = ecs::answer(world, region, address, check_port, &check.path)
-        .filter(|_| is_reached(world, region, target_group, address, check_port));
-    let status = page.map(|page| page.status);
-    let good = status.is_some_and(|status| matches(&check.matcher, status));
+    let status = match is_reached(world, region, target_group, address, check_port) {
+        true => {
+            ecs::answer(world, region, address, check_port, &check.path).map(|page| page.status)
+        }
+        false => Err(Unanswered::Silent),
+    };
+    let good = status.is_ok_and(|status| matches(&check.matcher, status));
     let checks = if good { check.healthy } else { check.unhealthy };
     if world.now < target.registered + checks * check.interval * 1000 as Millis {
         return say(
@@ -188,12 +203,12 @@ pub(super) fn verdict(
         );
     }
     match status {
-        Some(_) if good => Verdict {
+        Ok(_) if good => Verdict {
             health: Health::Healthy,
             reason: None,
             description: None,
         },
-        Some(status) => {
+        Ok(status) => {
             let description = format!("Health checks failed with these codes: [{status}]");
             say(
                 Health::Unhealthy,
@@ -201,7 +216,14 @@ pub(super) fn verdict(
                 &description,
             )
         }
-        None => say(Health::Unhealthy, "Target.Timeout", "Request timed out"),
+        Err(Unanswered::Refused) => say(
+            Health::Unhealthy,
+            "Target.FailedHealthChecks",
+            "Health checks failed",
+        ),
+        Err(Unanswered::Nobody | Unanswered::Silent) => {
+            say(Health::Unhealthy, "Target.Timeout", "Request timed out")
+        }
     }
 }
 
