@@ -491,12 +491,15 @@ fn interpret(
     for line in &built.notes {
         note(world, region, build, line);
     }
-    // `linux/arm64`, or `linux/arm64/v8`.
-    let platform = variables.get("PLATFORM").map(String::as_str);
+    // `linux/arm64`, `linux/arm64/v8`, or several of these with commas.
+    let platforms = variables.get("PLATFORM").map(String::as_str);
+    let processor = |platform: &str| platform.split('/').nth(1).map(ToOwned::to_owned);
     Ok(Image {
-        architecture: platform
-            .and_then(|platform| platform.split('/').nth(1))
-            .map(ToOwned::to_owned),
+        architectures: platforms
+            .into_iter()
+            .flat_map(|platforms| platforms.split(','))
+            .filter_map(processor)
+            .collect(),
         ..built.image
     })
 }

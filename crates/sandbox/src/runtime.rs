@@ -19,9 +19,9 @@ pub struct Image {
     pub ports: Vec<u16>,
     /// The folder that is served; derived from the base image's convention and what was copied.
     pub root: Option<String>,
-    /// The processor that it was built for, as Docker calls it: `amd64` or `arm64`. `None`: any.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub architecture: Option<String>,
+    /// The processors that it was built for, as Docker calls them: `amd64`, `arm64`. None: any.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub architectures: Vec<String>,
     /// What its tasks are to suffer, by a label.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fault: Option<TaskFault>,
@@ -128,6 +128,11 @@ const SERVERS: &[(&str, &str, u16)] = &[
 ];
 
 impl Image {
+    /// Whether it runs on a processor.
+    pub(crate) fn runs_on(&self, processor: &str) -> bool {
+        self.architectures.is_empty() || self.architectures.iter().any(|built| built == processor)
+    }
+
     /// The folder that is served: the given one, the base image's convention, or the one with an `index.html`.
     pub fn served(&self) -> Option<&str> {
         if let Some(root) = &self.root {

@@ -445,6 +445,9 @@ fn start(world: &mut World, region: &str, service: Option<&Service>, task: &Task
         match ecr::pull(world, uri) {
             None => {}
             Some(Ok(image)) => {
+                if let Some(reason) = trouble::not_for(world, region, task, &image) {
+                    return fail(world, region, task, Failure::to_pull(name, reason));
+                }
                 let key = hex::encode(Sha256::digest(
                     serde_json::to_vec(&image).unwrap_or_default(),
                 ));

@@ -897,6 +897,25 @@ mod tests {
     }
 
     #[test]
+    fn a_label_says_what_tasks_suffer() {
+        let of = |label: &str| build(&format!("FROM nginx\nLABEL a=b {label}\n"), &app(), &none);
+        let built = of(r#"ecspipe.sandbox.fault='{"crash": {"exit_code": 3}}'"#).unwrap();
+        let want = TaskFault::of_label(r#"{"crash": {"exit_code": 3}}"#).unwrap();
+        assert_eq!(built.image.fault, Some(want));
+        let built = of("ecspipe.sandbox.fault=hang").unwrap();
+        assert_eq!(
+            built.image.fault,
+            Some(TaskFault::of_label("hang").unwrap())
+        );
+        assert_eq!(of("c=d").unwrap().image.fault, None);
+        let wrong = of("ecspipe.sandbox.fault=explode").unwrap_err();
+        assert!(
+            wrong.contains("on line 2") && wrong.contains("out_of_memory"),
+            "{wrong}"
+        );
+    }
+
+    #[test]
     fn an_image_of_the_account_is_built_upon() {
         let base = Image {
             base: "nginx".to_owned(),

@@ -40,6 +40,8 @@ pub const OPERATIONS: &[&str] = &[
 
 /// The media type of the manifests that the sandbox writes.
 const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
+/// The media type of what names a manifest for each of several processors.
+const INDEX: &str = "application/vnd.oci.image.index.v1+json";
 
 /// How long a registry password lasts on AWS.
 const TOKEN_LIFE: Millis = 12 * 60 * 60 * 1000;
@@ -578,9 +580,11 @@ fn describe_images(world: &mut World, call: &Call) -> Result<Reply, Fault> {
             "imageDigest": digest,
             "imageSizeInBytes": stored.size,
             "imagePushedAt": clock::seconds(stored.pushed),
-            "imageManifestMediaType": MANIFEST,
-            "artifactMediaType": "application/vnd.oci.image.config.v1+json",
+            "imageManifestMediaType": media_type(&stored.image),
         });
+        if stored.image.architectures.len() < 2 {
+            entry["artifactMediaType"] = json!("application/vnd.oci.image.config.v1+json");
+        }
         let tags = repository.tags_of(&digest);
         if !tags.is_empty() {
             entry["imageTags"] = json!(tags);
@@ -651,12 +655,13 @@ fn batch_get_image(world: &mut World, call: &Call) -> Result<Reply, Fault> {
                 if let Some(tag) = id.text("imageTag") {
                     image_id["imageTag"] = json!(tag);
                 }
+                let stored = repository.images.get(&digest);
                 images.push(json!({
                     "registryId": account,
                     "repositoryName": repository.name,
                     "imageId": image_id,
-                    "imageManifest": repository.images.get(&digest).map(|stored| stored.manifest.as_str()),
-                    "imageManifestMediaType": MANIFEST,
+                    "imageManifest": stored.map(|stored| stored.manifest.as_str()),
+                    "imageManifestMediaType": stored.map(|stored| media_type(&stored.image)),
                 }));
             }
             Err(problem) => failures.push(failure(id, problem)),
@@ -714,7 +719,9 @@ fn put_image(world: &mut World, call: &Call) -> Result<Reply, Fault> {
         return Err(Fault::new("ImageDigestDoesNotMatchException", message));
     }
     let repository = repository_mut(world, call)?;
-    if !repository.images.contains_key(&digest) {
+    let stored = repository.images.get(&digest);
+    let kind = stored.map_or(MANIFEST, |stored| media_type(&stored.image));
+    if stored.is_none() {
         let message = "the ecspipe sandbox has no layer uploads; images come from its own builds";
         return Err(Fault::new("LayersNotFoundException", message));
     }
@@ -738,7 +745,7 @@ fn put_image(world: &mut World, call: &Call) -> Result<Reply, Fault> {
     let mut image = about(world, call);
     image["imageId"] = image_id;
     image["imageManifest"] = json!(manifest);
-    image["imageManifestMediaType"] = json!(MANIFEST);
+    image["imageManifestMediaType"] = json!(kind);
     Ok(Reply::Value(json!({"image": image})))
 }
 
@@ -769,11 +776,40 @@ fn check_move(repository: &Repository, tag: &str, digest: &str) -> Result<(), Fa
     }
 }
 
-/// An OCI manifest of the image: a config, and a layer for each file. Equal content has an equal manifest.
+fn media_type(image: &Image) -> &'static str {
+    match image.architectures.len() {
+        0 | 1 => MANIFEST,
+        _ => INDEX,
+    }
+}
+
+/// An OCI manifest of the image; where it was built for several processors an index of one for each. Equal content has equal ones.
 fn manifest(image: &Image) -> String {
+    let of = |processor: &str| manifest_for(image, processor);
+    match image.architectures.as_slice() {
+        [] => of("amd64"),
+        [only] => of(only),
+        several => {
+            let entry = |processor: &String| {
+                let manifest = of(processor);
+                json!({
+                    "mediaType": MANIFEST,
+                    "digest": digest(manifest.as_bytes()),
+                    "size": manifest.len(),
+                    "platform": {"architecture": processor, "os": "linux"},
+                })
+            };
+            let manifests: Vec<Value> = several.iter().map(entry).collect();
+            json!({"schemaVersion": 2, "mediaType": INDEX, "manifests": manifests}).to_string()
+        }
+    }
+}
+
+/// The manifest for a processor: a config, and a layer for each file.
+fn manifest_for(image: &Image, processor: &str) -> String {
     let config = json!({
         "os": "linux",
-        "architecture": image.architecture.as_deref().unwrap_or("amd64"),
+        "architecture": processor,
         "base": image.base,
         "config": {"ExposedPorts": image.ports, "Root": image.root, "Fault": image.fault},
     })

@@ -6,7 +6,9 @@ use serde_json::{Value, json};
 
 use crate::faults::TaskFault;
 use crate::rollout::tests::{Account, Stage, definition};
-use crate::testing::pass;
+use crate::runtime::Image;
+use crate::services::ecr;
+use crate::testing::{REGION, pass};
 
 fn dial(account: &Account, image: &str, fault: Value) {
     let fault = TaskFault::try_from(fault).unwrap();
@@ -249,4 +251,72 @@ async fn a_container_whose_own_check_fails_ends_its_task() {
         words.contains("Task failed container health checks"),
         "{words}"
     );
+}
+
+/// Puts an image into the account's repository `web`; answers its URI.
+async fn pushed(account: &Account, image: Image) -> String {
+    let input = json!({"repositoryName": "web"});
+    account.ok("ecr", "CreateRepository", input).await;
+    let digest = ecr::push(&mut account.sandbox.world(), REGION, "web", "one", image).unwrap();
+    format!("111122223333.dkr.ecr.{REGION}.amazonaws.com/web@{digest}")
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_image_for_another_processor_does_not_run() {
+    let exec = "EssentialContainerExited | Essential container in task exited | 1 | -";
+    let pull = "TaskFailedToStart | CannotPullContainerError: pull image manifest has been retried 1 time(s): image Manifest does not contain descriptor matching platform 'linux/amd64'";
+    for (built, want) in [(vec!["arm64"], exec), (vec!["arm64", "s390x"], pull)] {
+        let account = Account::new(&Stage::default()).await;
+        let image = Image {
+            base: "httpd".to_owned(),
+            architectures: built.iter().map(ToString::to_string).collect(),
+            ..Image::default()
+        };
+        let uri = pushed(&account, image).await;
+        let mut input = definition("1");
+        input["containerDefinitions"][0]["image"] = json!(uri);
+        let registered = account.ok("ecs", "RegisterTaskDefinition", input).await;
+        let arn = registered["taskDefinition"]["taskDefinitionArn"]
+            .as_str()
+            .unwrap();
+        let spec = crate::rollout::tests::app_spec_of(arn);
+        account.deploy_spec(&spec).await.unwrap();
+        pass(60).await;
+        let stopped = tasks(&account, "STOPPED").await;
+        let first = stopped.first().unwrap();
+        assert!(words(first).starts_with(want), "{}", words(first));
+        if built.len() == 1 {
+            let log = log(&account, first).await;
+            assert!(log.contains(&"exec format error".to_owned()), "{log:?}");
+        }
+        let input = json!({"repositoryName": "web", "imageIds": [{"imageTag": "one"}]});
+        let got = account.ok("ecr", "BatchGetImage", input).await;
+        let manifest = got["images"][0]["imageManifest"].as_str().unwrap();
+        assert_eq!(
+            manifest.contains("\"architecture\":\"s390x\""),
+            built.len() > 1
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_image_brings_its_fault_along() {
+    let account = Account::new(&Stage::default()).await;
+    let image = Image {
+        base: "httpd".to_owned(),
+        fault: Some(TaskFault::of_label(r#"{"crash": {"exit_code": 9}}"#).unwrap()),
+        ..Image::default()
+    };
+    let uri = pushed(&account, image).await;
+    let mut input = definition("1");
+    input["containerDefinitions"][0]["image"] = json!(uri);
+    let registered = account.ok("ecs", "RegisterTaskDefinition", input).await;
+    let arn = registered["taskDefinition"]["taskDefinitionArn"]
+        .as_str()
+        .unwrap();
+    let spec = crate::rollout::tests::app_spec_of(arn);
+    account.deploy_spec(&spec).await.unwrap();
+    pass(60).await;
+    let stopped = tasks(&account, "STOPPED").await;
+    assert_eq!(stopped.first().unwrap()["containers"][0]["exitCode"], 9);
 }

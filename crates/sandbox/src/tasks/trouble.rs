@@ -35,10 +35,7 @@ pub(super) fn cannot_pull(
     let host = uri.split('/').next().unwrap_or_default();
     let why = match why {
         Unpulled::Missing => not_found(&uri),
-        Unpulled::Platform => format!(
-            "pull image manifest has been retried 1 time(s): image Manifest does not contain descriptor matching platform 'linux/{}'",
-            processor(world, region, task)
-        ),
+        Unpulled::Platform => no_descriptor(processor(world, region, task)),
         Unpulled::Unreachable => format!(
             "pull image manifest has been retried 5 time(s): failed to resolve ref {uri}: failed to do request: Head \"https://{host}/v2/\": dial tcp: i/o timeout"
         ),
@@ -53,6 +50,19 @@ pub(super) fn cannot_pull(
 pub(super) fn not_found(uri: &str) -> String {
     format!(
         "pull image manifest has been retried 1 time(s): failed to resolve ref {uri}: {uri}: not found"
+    )
+}
+
+/// Why an image that was found can't be pulled: it has manifests for several processors, and none for the task's.
+pub(super) fn not_for(world: &World, region: &str, task: &Task, image: &Image) -> Option<String> {
+    let processor = processor(world, region, task);
+    let lacks = image.architectures.len() > 1 && !image.runs_on(processor);
+    lacks.then(|| format!("CannotPullContainerError: {}", no_descriptor(processor)))
+}
+
+fn no_descriptor(processor: &str) -> String {
+    format!(
+        "pull image manifest has been retried 1 time(s): image Manifest does not contain descriptor matching platform 'linux/{processor}'"
     )
 }
 
@@ -75,8 +85,8 @@ fn exit_of(world: &World, region: &str, task: &Task, container: &Value) -> Optio
         let since = task.started.unwrap_or(task.since);
         since + Millis::try_from(seconds).unwrap_or_default() * 1000
     };
-    let built_for = image(world, region, task, container).and_then(|i| i.architecture.as_deref());
-    if built_for.is_some_and(|built_for| built_for != processor(world, region, task)) {
+    let image = image(world, region, task, container);
+    if image.is_some_and(|image| !image.runs_on(processor(world, region, task))) {
         return Some(Exit {
             at: after(0),
             culprit: culprit(1, None),
