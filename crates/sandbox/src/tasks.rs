@@ -303,7 +303,8 @@ pub(crate) fn wake(world: &mut World, region: &str, cluster: &str, name: &str) {
         return;
     }
     forget(world, region);
-    for id in task_ids(world, region, &service, |_| true) {
+    let goes_on = |task: &Task| task.status != Status::Stopped;
+    for id in task_ids(world, region, &service, goes_on) {
         step(world, region, Some(&service), &id);
     }
     let mut look = Look {
