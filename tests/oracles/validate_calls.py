@@ -153,9 +153,16 @@ def check(models, call):
 # ---- requests
 
 
+def is_cbor(call):
+    """Smithy's RPC v2: CloudWatch's clients choose it over the older protocol that botocore may resolve to."""
+    return call["request_headers"].get("smithy-protocol") == "rpc-v2-cbor"
+
+
 def check_request(service, operation, call, problems):
     protocol = service.resolved_protocol
-    if protocol == "json":
+    if is_cbor(call):
+        value = cbor_request(service, operation, call, problems)
+    elif protocol == "json":
         value = json_request(service, operation, call, problems)
     elif protocol in ("query", "ec2"):
         value = form_request(service, operation, call, problems)
@@ -179,6 +186,20 @@ def json_request(service, operation, call, problems):
     want = f"application/x-amz-json-{service.metadata['jsonVersion']}"
     if headers.get("content-type") != want:
         problems.add("content-type", f"is `{headers.get('content-type')}`, must be `{want}`")
+    value = json_body(call["request_body"], problems)
+    if value is None or operation.input_shape is None:
+        return None
+    check_json(value, operation.input_shape, "", problems, is_input=True)
+    return with_bytes(value, operation.input_shape)
+
+
+def cbor_request(service, operation, call, problems):
+    """The operation is in the path; bodies are recorded as the JSON that they stand for."""
+    want = f"/service/{service.metadata['targetPrefix']}/operation/{operation.name}"
+    if call["uri"] != want:
+        problems.add("uri", f"is `{call['uri']}`, must be `{want}`")
+    if call["request_headers"].get("content-type") != "application/cbor":
+        problems.add("content-type", f"is `{call['request_headers'].get('content-type')}`, must be `application/cbor`")
     value = json_body(call["request_body"], problems)
     if value is None or operation.input_shape is None:
         return None
@@ -297,7 +318,7 @@ def check_response(service, operation, call, problems):
     protocol = service.resolved_protocol
     shape = operation.output_shape
     body = call["response_body"]
-    if protocol == "json":
+    if is_cbor(call) or protocol == "json":
         value = json_body(body or "{}", problems)
         if value is not None and shape is not None:
             check_json(value, shape, "", problems, is_input=False)
@@ -317,7 +338,9 @@ def check_response(service, operation, call, problems):
         check_rest_json_response(operation, call, problems)
     else:
         check_rest_response(operation, call, problems)
-    parse_like_botocore(protocol, operation, call, problems)
+    # What is recorded of CBOR is the JSON that it stands for, which is no longer what a client would read.
+    if not is_cbor(call):
+        parse_like_botocore(protocol, operation, call, problems)
 
 
 def check_query_response(operation, body, problems):
@@ -390,6 +413,8 @@ def check_error(service, operation, call, problems):
 
 def error_code(service, call, problems):
     protocol = service.resolved_protocol
+    if is_cbor(call):
+        return cbor_error_code(call, problems)
     if not call["response_body"] and (protocol == "rest-xml" or call["method"] == "HEAD"):
         return None
     parser = create_parser(protocol)
@@ -401,6 +426,19 @@ def error_code(service, call, problems):
         return None
     if protocol in ("query", "ec2") and not parsed.get("ResponseMetadata", {}).get("RequestId"):
         problems.add("error", "has no request id")
+    return code
+
+
+def cbor_error_code(call, problems):
+    """The body's `__type`, which the header for clients of the older protocol must agree with."""
+    value = json_body(call["response_body"], problems) or {}
+    code = value.get("__type", "").rsplit("#", 1)[-1]
+    if not code:
+        problems.add("error", f"has status {call['status']} and no code: {call['response_body'][:200]}")
+        return None
+    header = call["response_headers"].get("x-amzn-query-error", "").split(";")[0]
+    if header != code:
+        problems.add("x-amzn-query-error", f"is `{header}`, the body says `{code}`")
     return code
 
 

@@ -216,6 +216,7 @@ const MISSING: &[&str] = &[
     "NoSuchVersion",
     "NotFound",
     "NotFoundException",
+    "ResourceNotFound",
     "LoadBalancerNotFound",
     "TargetGroupNotFound",
     "ListenerNotFound",

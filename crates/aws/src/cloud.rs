@@ -85,6 +85,7 @@ impl Cloud for Account {
             Kind::LoadBalancer => kinds::load_balancer::delete(self, have, progress).boxed(),
             Kind::TargetGroup => kinds::target_group::delete(self, have, progress).boxed(),
             Kind::Listener => kinds::listener::delete(self, have).boxed(),
+            Kind::Alarm => kinds::alarm::delete(self, have).boxed(),
             Kind::Cluster => kinds::cluster::delete(self, have, progress).boxed(),
             Kind::TaskDefinition => kinds::task_definition::delete(self, have).boxed(),
             Kind::Service => kinds::service::delete(self, have, progress).boxed(),
@@ -165,6 +166,10 @@ async fn create(
         Resource::Listener(want) => {
             known(kinds::listener::create(account, want, tags, progress).await?)
         }
+        Resource::Alarm(want) => {
+            kinds::alarm::create(account, want, tags).await?;
+            named(&want.name)
+        }
         Resource::Cluster(want) => {
             kinds::cluster::create(account, want, tags).await?;
             named(&want.name)
@@ -243,6 +248,15 @@ async fn change(account: &Account, want: &Resource, update: &Update<'_>) -> Resu
         Resource::LoadBalancer(want) => kinds::load_balancer::update(account, want, update).await,
         Resource::TargetGroup(want) => kinds::target_group::update(account, want, update).await,
         Resource::Listener(want) => kinds::listener::update(account, want, update).await,
+        Resource::Alarm(want) => {
+            kinds::alarm::update(
+                account,
+                &account.arn("cloudwatch", &format!("alarm:{name}")).await?,
+                want,
+                update,
+            )
+            .await
+        }
         Resource::Cluster(want) => {
             kinds::cluster::update(
                 account,

@@ -2,6 +2,7 @@
 //! nothing. Must not judge whether what is found will do: the engine's check does.
 
 mod balancer;
+mod guards;
 mod identity;
 mod network;
 
@@ -38,7 +39,7 @@ impl Lookup for Account {
 
 async fn look_up(account: &Account, spec: &Spec, depth: Depth) -> Result<Found, CloudError> {
     let mut found = Found::default();
-    if !spec.uses_existing() {
+    if !spec.uses_existing() && !spec.deploy.names_existing() {
         return Ok(found);
     }
     let whole = depth == Depth::Everything;
@@ -75,8 +76,17 @@ async fn look_up(account: &Account, spec: &Spec, depth: Depth) -> Result<Found, 
             _ => Ok(None),
         }
     };
-    let (network, cluster, balancer, key, roles, boundary) =
-        futures::try_join!(network, cluster, balancer, key, roles, boundary)?;
+    let guards = async {
+        match whole {
+            true => futures::try_join!(
+                guards::alarms(account, spec),
+                guards::functions(account, spec)
+            ),
+            false => Ok(Default::default()),
+        }
+    };
+    let (network, cluster, balancer, key, roles, boundary, (alarms, functions)) =
+        futures::try_join!(network, cluster, balancer, key, roles, boundary, guards)?;
     let problems = &mut found.problems;
     found.existing = Existing {
         network: taken(network, problems),
@@ -88,6 +98,14 @@ async fn look_up(account: &Account, spec: &Spec, depth: Depth) -> Result<Found, 
             .filter_map(|(role, sought)| Some((role, taken(Some(sought), problems)?)))
             .collect(),
         boundary: taken(boundary, problems),
+        alarms: alarms
+            .into_iter()
+            .filter_map(|(name, sought)| Some((name, taken(Some(sought), problems)?)))
+            .collect(),
+        functions: functions
+            .into_iter()
+            .filter_map(|(event, sought)| Some((event, taken(Some(sought), problems)?)))
+            .collect(),
     };
     Ok(found)
 }

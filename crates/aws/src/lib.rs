@@ -57,6 +57,7 @@ pub struct Connect {
 pub struct Account {
     pub(crate) pace: Pace,
     pub(crate) region: String,
+    pub(crate) cloudwatch: aws_sdk_cloudwatch::Client,
     pub(crate) codebuild: aws_sdk_codebuild::Client,
     pub(crate) codecommit: aws_sdk_codecommit::Client,
     pub(crate) codedeploy: aws_sdk_codedeploy::Client,
@@ -68,6 +69,7 @@ pub struct Account {
     pub(crate) events: aws_sdk_eventbridge::Client,
     pub(crate) iam: aws_sdk_iam::Client,
     pub(crate) kms: aws_sdk_kms::Client,
+    pub(crate) lambda: aws_sdk_lambda::Client,
     pub(crate) logs: aws_sdk_cloudwatchlogs::Client,
     pub(crate) quotas: aws_sdk_servicequotas::Client,
     pub(crate) s3: aws_sdk_s3::Client,
@@ -104,6 +106,7 @@ impl Account {
         Ok(Self {
             pace: options.pace,
             region,
+            cloudwatch: aws_sdk_cloudwatch::Client::new(&config),
             codebuild: aws_sdk_codebuild::Client::new(&config),
             codecommit: aws_sdk_codecommit::Client::new(&config),
             codedeploy: aws_sdk_codedeploy::Client::new(&config),
@@ -115,6 +118,7 @@ impl Account {
             events: aws_sdk_eventbridge::Client::new(&config),
             iam: aws_sdk_iam::Client::new(&config),
             kms: aws_sdk_kms::Client::new(&config),
+            lambda: aws_sdk_lambda::Client::new(&config),
             logs: aws_sdk_cloudwatchlogs::Client::new(&config),
             quotas: aws_sdk_servicequotas::Client::new(&config),
             s3: aws_sdk_s3::Client::from_conf(s3),

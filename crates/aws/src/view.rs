@@ -28,7 +28,7 @@ pub(crate) struct View {
     pub(crate) detail: Detail,
     /// EC2's resources of all apps, by kind.
     tagged: Memo<Kind, Arc<Vec<Seen>>>,
-    index: OnceCell<BTreeMap<String, BTreeMap<String, String>>>,
+    index: OnceCell<Option<TagIndex>>,
     pub(crate) balancing: kinds::balancing::Lookups,
     pub(crate) roles: OnceCell<Vec<aws_sdk_iam::types::RoleDetail>>,
     pub(crate) clusters: OnceCell<Vec<aws_sdk_ecs::types::Cluster>>,
@@ -46,6 +46,9 @@ impl Deref for View {
     }
 }
 
+/// Tags by ARN.
+type TagIndex = BTreeMap<String, BTreeMap<String, String>>;
+
 /// EC2's limit of values in a filter.
 const FILTER_VALUES: usize = 200;
 
@@ -53,7 +56,8 @@ const FILTER_VALUES: usize = 200;
 const INDEX_VALUES: usize = 20;
 
 /// The services whose listings hold no tags, as the index calls them; the others need no index.
-const INDEXED: [&str; 9] = [
+const INDEXED: [&str; 10] = [
+    "cloudwatch",
     "codecommit",
     "codedeploy",
     "codepipeline",
@@ -131,17 +135,36 @@ impl View {
         if scope.tag_source != TagSource::Index {
             return None;
         }
-        // Whoever may not read the index, or has none in this region, asks the services.
-        let index = self
-            .index
-            .get_or_init(|| async { self.read_index().await.unwrap_or_default() })
-            .await;
-        let found = index.get(arn)?;
+        let found = self.index().await?.get(arn)?;
         let wanted = scope.wanted_tags.values().any(|tags| tags.all() == found);
         wanted.then(|| found.clone())
     }
 
-    async fn read_index(&self) -> Result<BTreeMap<String, BTreeMap<String, String>>, CloudError> {
+    /// Whether the account's tag index may be asked, and lists nothing of `service` that belongs to the app. What was made or
+    /// deleted within the last seconds may be missing or still there, so this is for whoever only looks.
+    pub(crate) async fn has_none_of(&self, scope: &Scope, service: &str) -> bool {
+        if scope.tag_source != TagSource::Index {
+            return false;
+        }
+        let Some(index) = self.index().await else {
+            return false;
+        };
+        let is_of = |arn: &str| arn.split(':').nth(2) == Some(service);
+        let is_ours = |tags: &BTreeMap<String, String>| {
+            tags.get(APP_TAG).map(String::as_str) == Some(scope.app.as_str())
+        };
+        !index.iter().any(|(arn, tags)| is_of(arn) && is_ours(tags))
+    }
+
+    /// The index. Whoever may not read it, or has none in this region, asks the services.
+    async fn index(&self) -> Option<&TagIndex> {
+        let index = self
+            .index
+            .get_or_init(|| async { self.read_index().await.ok() });
+        index.await.as_ref()
+    }
+
+    async fn read_index(&self) -> Result<TagIndex, CloudError> {
         let mut of_apps = TagFilter::builder().key(APP_TAG);
         if self.apps.len() <= INDEX_VALUES {
             of_apps = of_apps.set_values(Some(self.apps.iter().cloned().collect()));
@@ -216,6 +239,7 @@ impl Listing for View {
             Kind::LoadBalancer => kinds::load_balancer::list(self, scope).boxed(),
             Kind::TargetGroup => kinds::target_group::list(self, scope).boxed(),
             Kind::Listener => kinds::listener::list(self, scope).boxed(),
+            Kind::Alarm => kinds::alarm::list(self, scope).boxed(),
             Kind::Cluster => kinds::cluster::list(self, scope).boxed(),
             Kind::TaskDefinition => kinds::task_definition::list(self, scope).boxed(),
             Kind::Service => kinds::service::list(self, scope).boxed(),

@@ -1,5 +1,6 @@
 //! The wanted resources of a spec: the whole architecture, part by part. Must not know what exists, or ask anybody.
 
+mod alarms;
 mod balancer;
 mod delivery;
 pub(crate) mod network;
@@ -93,7 +94,8 @@ fn build(inputs: &Inputs<'_>, present: &Present) -> Result<Graph, Error> {
     let network = network::network(&mut graph, &place);
     let balancer = balancer::balancer(&mut graph, &place, &network);
     let service = service::service(&mut graph, &place, &network, &balancer, &logs, &roles);
-    let group = delivery::deployment(&mut graph, &place, &balancer, &service, &roles);
+    let alarms = alarms::alarms(&mut graph, &place, &balancer);
+    let group = delivery::deployment(&mut graph, &place, &balancer, alarms, &service, &roles);
     let pipeline = delivery::pipeline(
         &mut graph,
         &place,

@@ -7,7 +7,7 @@ mod find;
 use std::collections::{BTreeMap, BTreeSet};
 
 use ecspipe_spec::names::RoleName;
-use ecspipe_spec::{ExistingNames, Facts, Spec};
+use ecspipe_spec::{ExistingNames, Facts, HookEvent, Spec};
 use futures::future::BoxFuture;
 use ipnet::Ipv4Net;
 use serde::Serialize;
@@ -32,6 +32,10 @@ pub struct Existing {
     pub roles: BTreeMap<RoleName, Role>,
     /// The ARN of the managed policy that bounds the app's own roles.
     pub boundary: Option<String>,
+    /// The states of the alarms that may stop a deployment, by name: `OK`, `ALARM`, `INSUFFICIENT_DATA`.
+    pub alarms: BTreeMap<String, String>,
+    /// The functions that CodeDeploy calls, by the event at which it does.
+    pub functions: BTreeMap<HookEvent, LambdaFunction>,
 }
 
 /// A VPC with the subnets that the app uses.
@@ -175,6 +179,17 @@ pub struct Role {
     pub arn: Id,
     /// Who may assume it.
     pub trust: Policy,
+}
+
+/// A Lambda function.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LambdaFunction {
+    /// Its name.
+    pub name: String,
+    /// `Active`, `Inactive` (asleep, and woken by a call), or why it can't be called.
+    pub state: String,
+    /// Why it is in that state; empty where Lambda says nothing.
+    pub reason: String,
 }
 
 /// Something that the spec asks for and that the account doesn't hold so.

@@ -666,6 +666,8 @@ fn references(resource: &Resource) -> Vec<(Kind, String)> {
         | Resource::Role(_)
         | Resource::Vpc(_)
         | Resource::Address(_)
+        // CloudWatch doesn't ask whether there is what it watches, nor CodeDeploy whether there is an alarm.
+        | Resource::Alarm(_)
         | Resource::Cluster(_)
         | Resource::DeploymentApplication(_)
         | Resource::DeploymentConfig(_)

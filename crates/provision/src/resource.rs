@@ -8,6 +8,7 @@
 //! 3. Its row in [`Kind::needs`], and its create-only fields in `plan.rs`.
 //! 4. Who adds it, in `desired/*.rs`; how AWS makes, lists, changes and deletes it, in `crates/aws/src/kinds`.
 
+mod alarm;
 mod balancer;
 mod delivery;
 mod network;
@@ -24,6 +25,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
+pub use alarm::*;
 pub use balancer::*;
 pub use delivery::*;
 pub use network::*;
@@ -131,6 +133,8 @@ resources! {
     TargetGroup = "target-group", "target group", Balancer;
     /// A listener of the load balancer with its default action. Id: its ARN.
     Listener = "listener", "listener", Balancer;
+    /// A CloudWatch alarm on a target group. Id: its name.
+    Alarm = "alarm", "alarm", Delivery;
     /// An ECS cluster. Id: its name.
     Cluster = "cluster", "ECS cluster", Service;
     /// A task definition family, seen through its newest active revision. Id: that revision's ARN.
@@ -204,7 +208,7 @@ impl Kind {
             ],
             Self::LoadBalancer => &[Self::InternetGateway, Self::Subnet, Self::SecurityGroup],
             Self::TargetGroup => &[Self::Vpc],
-            Self::Listener => &[Self::LoadBalancer, Self::TargetGroup],
+            Self::Listener | Self::Alarm => &[Self::LoadBalancer, Self::TargetGroup],
             Self::TaskDefinition => &[Self::LogGroup, Self::Role],
             Self::Service => &[
                 Self::Subnet,
@@ -219,6 +223,7 @@ impl Kind {
             Self::DeploymentGroup => &[
                 Self::Role,
                 Self::Listener,
+                Self::Alarm,
                 Self::Cluster,
                 Self::Service,
                 Self::DeploymentApplication,
@@ -415,6 +420,7 @@ impl Resource {
             Self::SecurityGroup(group) => Some(&group.name),
             Self::LoadBalancer(balancer) => Some(&balancer.name),
             Self::TargetGroup(group) => Some(&group.name),
+            Self::Alarm(alarm) => Some(&alarm.name),
             Self::Cluster(cluster) => Some(&cluster.name),
             Self::TaskDefinition(definition) => Some(&definition.definition.family),
             Self::Service(service) => Some(&service.name),
@@ -442,6 +448,7 @@ impl Resource {
             Kind::Bucket
             | Kind::LogGroup
             | Kind::ImageRepository
+            | Kind::Alarm
             | Kind::Cluster
             | Kind::Service
             | Kind::DeploymentApplication

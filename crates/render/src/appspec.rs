@@ -1,9 +1,9 @@
-//! The AppSpec of an ECS deployment, typed (AWS.md §1.1). Must not hold hooks that the spec has no keys for, nor look up a network:
-//! what is absent here stays as the service has it.
+//! The AppSpec of an ECS deployment, typed (AWS.md §1.1). Must not look up a network: what is absent here stays as the service
+//! has it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use ecspipe_spec::Spec;
+use ecspipe_spec::{HookEvent, Spec};
 use serde::{Deserialize, Serialize};
 
 use crate::{APPSPEC, RenderError};
@@ -20,6 +20,10 @@ pub struct AppSpec {
     /// One resource: the service.
     #[serde(rename = "Resources")]
     pub resources: Vec<Resource>,
+    /// The Lambda functions that CodeDeploy calls, in the order of the events: maps of one lifecycle event to a function's name
+    /// or ARN.
+    #[serde(default, rename = "Hooks", skip_serializing_if = "Vec::is_empty")]
+    pub hooks: Vec<BTreeMap<String, String>>,
 }
 
 /// A map of one key.
@@ -117,6 +121,7 @@ impl AppSpec {
         Self {
             version: 0.0,
             resources: vec![Resource { target_service }],
+            hooks: hooks(spec),
         }
     }
 
@@ -127,6 +132,18 @@ impl AppSpec {
             message: error.to_string(),
         })
     }
+}
+
+fn hooks(spec: &Spec) -> Vec<BTreeMap<String, String>> {
+    let in_order = HookEvent::ALL
+        .into_iter()
+        .filter_map(|event| Some((event, spec.deploy.hooks.get(&event)?)));
+    in_order
+        .map(|(event, function)| {
+            let event = event.lifecycle_event().to_owned();
+            BTreeMap::from([(event, function.to_string())])
+        })
+        .collect()
 }
 
 fn configuration(network: &Network) -> NetworkConfiguration {

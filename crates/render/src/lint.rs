@@ -2,7 +2,7 @@
 //! written, not the values it came from. Must not repair anything.
 
 use ecspipe_spec::taskdef::{IMAGE_PLACEHOLDER, TaskDefinition};
-use ecspipe_spec::{Facts, Names, Spec, Zones};
+use ecspipe_spec::{Facts, Function, HookEvent, Names, Spec, Zones};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -176,6 +176,7 @@ impl Findings {
                 None,
             );
         }
+        self.hooks(&appspec);
         let count = text.matches(TASK_DEFINITION_PLACEHOLDER).count();
         if count != 1 {
             self.add(
@@ -185,6 +186,36 @@ impl Findings {
             );
         }
         Some(appspec)
+    }
+
+    /// Each hook is one event that CodeDeploy knows, once, in the order in which they come, with a function.
+    fn hooks(&mut self, appspec: &AppSpec) {
+        let mut previous = None;
+        for hook in &appspec.hooks {
+            let Some((event, function)) = hook.iter().next().filter(|_| hook.len() == 1) else {
+                let message = format!(
+                    "a hook has {} lifecycle events, CodeDeploy wants one",
+                    hook.len()
+                );
+                self.add(APPSPEC, message, None);
+                continue;
+            };
+            let known = HookEvent::ALL
+                .into_iter()
+                .find(|known| known.lifecycle_event() == event);
+            let Some(known) = known else {
+                let message = format!("`{event}` is not a lifecycle event with a hook");
+                self.add(APPSPEC, message, None);
+                continue;
+            };
+            if previous.is_some_and(|previous| previous >= known) {
+                self.add(APPSPEC, format!("hook `{event}` is out of order"), None);
+            }
+            previous = Some(known);
+            if let Err(message) = Function::new(function.clone()) {
+                self.add(APPSPEC, message, None);
+            }
+        }
     }
 
     fn buildspec(&mut self, text: &str) {
@@ -354,6 +385,53 @@ mod tests {
             "['**/*']",
             &["buildspec.yml: the artifact is not imageDetail.json alone"],
         );
+    }
+
+    #[test]
+    fn hooks_are_those_of_codedeploy() {
+        for (hooks, want) in [
+            ("[{ BeforeInstall: a }, { AfterInstall: b }]", None),
+            (
+                "[{ AfterInstall: b }, { BeforeInstall: a }]",
+                Some("hook `BeforeInstall` is out of order"),
+            ),
+            (
+                "[{ AfterInstall: b }, { AfterInstall: a }]",
+                Some("hook `AfterInstall` is out of order"),
+            ),
+            (
+                "[{ Install: b }]",
+                Some("`Install` is not a lifecycle event with a hook"),
+            ),
+            (
+                "[{ AfterInstall: 'b c' }]",
+                Some("`b c` is not the name or the ARN of a Lambda function"),
+            ),
+            (
+                "[{ BeforeInstall: a, AfterInstall: b }]",
+                Some("a hook has 2 lifecycle events, CodeDeploy wants one"),
+            ),
+            (
+                "[{}]",
+                Some("a hook has 0 lifecycle events, CodeDeploy wants one"),
+            ),
+        ] {
+            let spec =
+                ecspipe_spec::parse("version: 1\napp: web\nservice: { port: 80 }\n").unwrap();
+            let facts = Facts::new("111122223333", "eu-central-1");
+            let mut artifacts = render(&spec, &facts).unwrap();
+            artifacts[1].contents.push_str(&format!("Hooks: {hooks}\n"));
+            let have = check(&spec, &facts, &artifacts)
+                .err()
+                .map(|error| error.to_string());
+            match want {
+                None => assert_eq!(have, None),
+                Some(want) => assert!(
+                    have.as_ref().is_some_and(|have| have.contains(want)),
+                    "{hooks}: {have:?}"
+                ),
+            }
+        }
     }
 
     #[test]

@@ -81,6 +81,29 @@ fn the_shortest_example() {
 }
 
 #[test]
+fn the_guarded_example() {
+    example!("guarded");
+}
+
+#[test]
+fn hooks_come_in_the_order_of_the_events() {
+    let spec = spec(
+        "version: 1\napp: web\nservice: { port: 80 }\ndeploy:\n  hooks:\n    after_allow_traffic: e\n    before_allow_traffic: d\n    after_allow_test_traffic: arn:aws:lambda:eu-central-1:111122223333:function:c\n    after_install: b\n    before_install: a\n",
+    );
+    let text = &render(&spec, &facts(&spec)).unwrap()[1].contents;
+    let appspec: Value = serde_saphyr::from_str(text).unwrap();
+    valid(APPSPEC_SCHEMA, &appspec);
+    let want = serde_json::json!([
+        { "BeforeInstall": "a" },
+        { "AfterInstall": "b" },
+        { "AfterAllowTestTraffic": "arn:aws:lambda:eu-central-1:111122223333:function:c" },
+        { "BeforeAllowTraffic": "d" },
+        { "AfterAllowTraffic": "e" },
+    ]);
+    assert_eq!(appspec["Hooks"], want, "{text}");
+}
+
+#[test]
 fn every_file_ends_its_last_line() {
     let spec = spec("version: 1\napp: web\nservice: { port: 80 }\n");
     for artifact in render(&spec, &facts(&spec)).unwrap() {

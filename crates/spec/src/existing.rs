@@ -106,7 +106,7 @@ impl LoadBalancer {
 
 /// Under which names the app knows what may exist already.
 impl Spec {
-    /// Whether the app uses anything that ecspipe doesn't make.
+    /// Whether the app uses anything that ecspipe doesn't make, and by an id that only the account knows.
     pub fn uses_existing(&self) -> bool {
         !self.network.is_own()
             || !self.load_balancer.is_own()

@@ -2,6 +2,7 @@
 //!
 //! Must not do I/O, read a clock or the environment, or know anything of AWS beyond names, limits and formats.
 
+pub mod budget;
 mod existing;
 pub mod facts;
 pub mod model;
@@ -15,6 +16,7 @@ mod tree;
 pub mod types;
 mod validate;
 
+pub use budget::Budget;
 pub use existing::{ExistingNames, ExistingNetwork, Given, Reference, Subnets};
 pub use facts::Facts;
 pub use model::*;

@@ -11,6 +11,10 @@ use crate::existing::{ExistingNetwork, Given, Reference};
 use crate::names::RoleName;
 use crate::types::{AppName, Span};
 
+mod deploy;
+
+pub use deploy::*;
+
 /// One app, as its owner wants it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Spec {
@@ -283,67 +287,4 @@ pub struct Build {
     pub dockerfile: String,
     /// The build context, relative to the repository's root.
     pub context: String,
-}
-
-/// How a new version replaces the old one.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Deploy {
-    /// Who moves the traffic.
-    pub engine: Engine,
-    /// In which steps production traffic moves.
-    pub strategy: Strategy,
-    /// Wait for `reroute` before production traffic moves; `None` goes on by itself.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub approve: Option<Approve>,
-    /// How long the old tasks are kept after the traffic has moved.
-    pub keep_old: Span,
-    /// What rolls a deployment back by itself.
-    pub rollback_on: Vec<RollbackOn>,
-}
-
-/// Who moves the traffic.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Engine {
-    /// AWS CodeDeploy, blue/green.
-    Codedeploy,
-}
-
-/// In which steps production traffic moves.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Strategy {
-    /// All of it in one step.
-    AllAtOnce,
-    /// A first part, a wait, then the rest.
-    Canary {
-        /// The first part: 1 to 99 percent.
-        percent: u8,
-        /// The wait in whole minutes.
-        wait: Span,
-    },
-    /// Equal parts at equal intervals.
-    Linear {
-        /// Each part: 1 to 99 percent.
-        percent: u8,
-        /// The interval in whole minutes.
-        every: Span,
-    },
-}
-
-/// The wait for a person at CodeDeploy's `Ready`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub struct Approve {
-    /// After this time without `reroute` the deployment is stopped. Whole minutes, 1 to 7200.
-    pub within: Span,
-}
-
-/// What rolls a deployment back by itself.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum RollbackOn {
-    /// The deployment failed: `DEPLOYMENT_FAILURE`.
-    Failure,
-    /// Somebody stopped it: `DEPLOYMENT_STOP_ON_REQUEST`.
-    Stop,
 }

@@ -147,6 +147,27 @@ impl Names {
         format!("{}-{parameters}", self.app)
     }
 
+    /// An alarm on a target group, `blue` or `green`; `subject` is what it watches, such as `http-5xx`.
+    pub fn alarm(&self, subject: &str, colour: &str) -> String {
+        format!("{}-{subject}-{colour}", self.app)
+    }
+
+    /// Whether `name` is that of an alarm of the app, of any subject: an app `web` has `web-http-5xx-blue`, but not
+    /// `web-shop-http-5xx-blue`.
+    pub fn is_alarm(&self, name: &str) -> bool {
+        let rest = name
+            .strip_prefix(self.app.as_str())
+            .and_then(|rest| rest.strip_prefix('-'));
+        let Some((subject, "blue" | "green")) = rest.and_then(|rest| rest.rsplit_once('-')) else {
+            return false;
+        };
+        let is_percentile = |text: &str| {
+            text.starts_with(|c: char| c.is_ascii_digit()) && text.parse::<f64>().is_ok()
+        };
+        matches!(subject, "http-5xx" | "unhealthy-targets")
+            || subject.strip_prefix("latency-p").is_some_and(is_percentile)
+    }
+
     /// The key of the bundle in the bucket. One object, versioned: the pipeline's S3 source watches one key.
     pub fn bundle_key(&self) -> &'static str {
         "bundle.zip"
@@ -192,6 +213,31 @@ mod tests {
 
     use super::*;
 
+    #[test]
+    fn an_alarm_is_told_by_its_name() {
+        let app = |name: &str| {
+            let facts = Facts::new("111122223333", "eu-central-1");
+            Names::new(&AppName::new(name).unwrap(), &facts)
+        };
+        for (name, ours) in [
+            ("web-http-5xx-blue", true),
+            ("web-latency-p99-green", true),
+            ("web-latency-p99.9-green", true),
+            ("web-unhealthy-targets-blue", true),
+            ("web-shop-http-5xx-blue", false),
+            ("web-http-5xx", false),
+            ("web-http-5xx-red", false),
+            ("web-latency-pnan-blue", false),
+            ("web-latency-p-blue", false),
+            ("web-latency-p99-http-5xx-blue", false),
+            ("webhttp-5xx-blue", false),
+            ("web-blue", false),
+        ] {
+            assert_eq!(app("web").is_alarm(name), ours, "{name}");
+        }
+        assert!(app("web-latency-p99").is_alarm("web-latency-p99-http-5xx-blue"));
+    }
+
     /// Every name with what it is for; names for different purposes may be equal.
     fn all(app: &AppName, facts: &Facts) -> Vec<(String, String, usize)> {
         let names = Names::new(app, facts);
@@ -216,6 +262,12 @@ mod tests {
             ["blue", "green"]
                 .map(|colour| ("target group".to_owned(), names.target_group(colour), 32)),
         );
+        for subject in ["http-5xx", "latency-p99.9", "unhealthy-targets"] {
+            all.extend(
+                ["blue", "green"]
+                    .map(|colour| ("alarm".to_owned(), names.alarm(subject, colour), 255)),
+            );
+        }
         all.push(("bucket".to_owned(), names.bucket("artifacts"), 63));
         all.extend(RoleName::ALL.map(|role| ("role".to_owned(), names.role(role), 64)));
         all.extend(
@@ -253,7 +305,8 @@ mod tests {
             for (kind, name, max) in all(&app, &Facts::new(account.clone(), region)) {
                 prop_assert!((1..=max).contains(&name.len()), "{kind} `{name}` has {} characters", name.len());
                 let bare = name.trim_start_matches("alias").replace('/', "");
-                prop_assert!(bare.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-'), "{kind} `{name}`");
+                let legal = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '.' && kind == "alarm";
+                prop_assert!(bare.chars().all(legal), "{kind} `{name}`");
                 prop_assert!(!name.starts_with('-') && !name.ends_with('-'), "{kind} `{name}`");
                 if kind == "load balancer" {
                     prop_assert!(!name.starts_with("internal-"), "{name}");

@@ -9,7 +9,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::{Value, json};
 
 use crate::problem::At;
-use crate::{Architecture, Engine, Nat, RollbackOn};
+use crate::{Architecture, Engine, HookEvent, Nat, RollbackOn};
 
 /// A value with its place and its key, so that a rule can say where it was broken.
 #[derive(Debug, Clone)]
@@ -326,9 +326,152 @@ pub(crate) struct Deploy {
     /// How long the old tasks are kept after the traffic has moved: 0m to 2800m, whole minutes.
     #[schemars(extend("default" = "5m", "pattern" = "^[0-9]+[smhd]$"))]
     pub(crate) keep_old: Option<Field<String>>,
-    /// What rolls a deployment back by itself.
+    /// What rolls a deployment back by itself. Left out beside `alarms`: an alarm too.
     #[schemars(extend("default" = ["failure", "stop"]))]
     pub(crate) rollback_on: Option<Field<Vec<Field<RollbackOn>>>>,
+    /// What stops a deployment while it runs: names of alarms that exist in CloudWatch, and conditions for which alarms are
+    /// made, one for each of the two target groups. At most ten alarms in all.
+    #[schemars(extend("default" = [], "examples" = [[{"http_5xx": {"above": "1%", "for": "2m"}}, "orders-backlog"]]))]
+    pub(crate) alarms: Option<Field<Vec<Field<Alarm>>>>,
+    /// Lambda functions that CodeDeploy calls on its way, by name or ARN. Each must report within an hour that it succeeded, with
+    /// PutLifecycleEventHookExecutionStatus; otherwise the deployment fails.
+    #[schemars(extend("default" = {}, "examples" = [{"after_allow_test_traffic": "smoke-test"}]))]
+    pub(crate) hooks: Option<Field<Hooks>>,
+    /// Requests to the test listener that whoever follows the rollout (`ecspipe deploy`, `ecspipe watch`) makes while it waits
+    /// for `approve`: it goes on by itself when every check passes, and is stopped and rolled back when one doesn't.
+    #[schemars(extend("default" = [], "examples" = [[{"path": "/health", "contains": "ok"}]], "maxItems" = 20))]
+    pub(crate) checks: Option<Field<Vec<Field<Check>>>>,
+    /// After how many tasks of the new version that stopped by themselves whoever follows the rollout stops it, with a rollback:
+    /// 1 to 10, or `off`.
+    #[schemars(extend("default" = 3))]
+    pub(crate) fail_fast: Option<Field<FailFast>>,
+}
+
+/// What stops a deployment while it runs.
+#[derive(Debug, JsonSchema)]
+#[schemars(title = "Alarm", untagged)]
+pub(crate) enum Alarm {
+    /// The name of an alarm that exists. ecspipe never changes or deletes it.
+    Existing(#[schemars(extend("examples" = ["orders-backlog"]))] String),
+    /// What alarms of the app's own watch.
+    Declared(Box<Condition>),
+}
+
+/// What must not be for some time.
+#[derive(Debug, JsonSchema)]
+#[schemars(title = "Condition", rename_all = "snake_case")]
+pub(crate) enum Condition {
+    /// Answers of the tasks with a status from 500 to 599.
+    #[schemars(rename = "http_5xx")]
+    Http5xx(Field<Http5xx>),
+    /// How long tasks take to answer.
+    Latency(Field<Latency>),
+    /// Tasks that the load balancer holds for unhealthy.
+    UnhealthyTargets(Field<UnhealthyTargets>),
+}
+
+/// Answers of the tasks with a status from 500 to 599.
+#[derive(Debug, Default, JsonSchema)]
+#[schemars(title = "HTTP 5xx", deny_unknown_fields)]
+pub(crate) struct Http5xx {
+    /// The part of all answers that must not be exceeded, with two decimals at the most.
+    #[schemars(required, extend("pattern" = "^[0-9]{1,3}(\\.[0-9]{1,2})?%$", "examples" = ["1%", "0.5%"]))]
+    pub(crate) above: Option<Field<String>>,
+    /// For how long it has to be exceeded, in every minute: 1m to 60m.
+    #[schemars(required, extend("pattern" = "^[0-9]+[smhd]$", "examples" = ["2m"]))]
+    pub(crate) r#for: Option<Field<String>>,
+}
+
+/// How long tasks take to answer.
+#[derive(Debug, Default, JsonSchema)]
+#[schemars(title = "Latency", deny_unknown_fields)]
+pub(crate) struct Latency {
+    /// The percentile: 99 looks at the slowest request in a hundred.
+    #[schemars(required, extend("minimum" = 1, "maximum" = 99.9, "examples" = [99, 99.9]))]
+    pub(crate) p: Option<Field<f64>>,
+    /// The time that must not be exceeded: 1ms to 4000s.
+    #[schemars(required, extend("pattern" = "^[0-9]+m?s$", "examples" = ["800ms"]))]
+    pub(crate) above: Option<Field<String>>,
+    /// For how long it has to be exceeded, in every minute: 1m to 60m.
+    #[schemars(required, extend("pattern" = "^[0-9]+[smhd]$", "examples" = ["3m"]))]
+    pub(crate) r#for: Option<Field<String>>,
+}
+
+/// Tasks that the load balancer holds for unhealthy.
+#[derive(Debug, Default, JsonSchema)]
+#[schemars(title = "Unhealthy targets", deny_unknown_fields)]
+pub(crate) struct UnhealthyTargets {
+    /// The number of them that must not be exceeded. Left out: 0, so that one is too many.
+    #[schemars(extend("minimum" = 0, "maximum" = 5000, "examples" = [0]))]
+    pub(crate) above: Option<Field<i64>>,
+    /// For how long it has to be exceeded, in every minute: 1m to 60m.
+    #[schemars(required, extend("pattern" = "^[0-9]+[smhd]$", "examples" = ["2m"]))]
+    pub(crate) r#for: Option<Field<String>>,
+}
+
+/// Lambda functions, by the lifecycle event at which CodeDeploy calls them.
+#[derive(Debug, Default, JsonSchema)]
+#[schemars(title = "Hooks", deny_unknown_fields)]
+pub(crate) struct Hooks {
+    /// Before the new tasks are made. A failure here has nothing to roll back.
+    #[schemars(extend("examples" = ["announce"]))]
+    pub(crate) before_install: Option<Field<String>>,
+    /// When the new tasks are healthy.
+    #[schemars(extend("examples" = ["warm-up"]))]
+    pub(crate) after_install: Option<Field<String>>,
+    /// When the test listener leads to the new tasks.
+    #[schemars(extend("examples" = ["smoke-test", "arn:aws:lambda:eu-central-1:111122223333:function:smoke-test"]))]
+    pub(crate) after_allow_test_traffic: Option<Field<String>>,
+    /// Before production traffic moves.
+    #[schemars(extend("examples" = ["freeze"]))]
+    pub(crate) before_allow_traffic: Option<Field<String>>,
+    /// When all production traffic has moved.
+    #[schemars(extend("examples" = ["acceptance-test"]))]
+    pub(crate) after_allow_traffic: Option<Field<String>>,
+}
+
+impl Hooks {
+    /// Every key with what it holds.
+    pub(crate) fn all(&self) -> [(HookEvent, &Option<Field<String>>); 5] {
+        [
+            (HookEvent::BeforeInstall, &self.before_install),
+            (HookEvent::AfterInstall, &self.after_install),
+            (
+                HookEvent::AfterAllowTestTraffic,
+                &self.after_allow_test_traffic,
+            ),
+            (HookEvent::BeforeAllowTraffic, &self.before_allow_traffic),
+            (HookEvent::AfterAllowTraffic, &self.after_allow_traffic),
+        ]
+    }
+}
+
+/// A request to the test listener and the answer that it must get.
+#[derive(Debug, Default, JsonSchema)]
+#[schemars(title = "Check", deny_unknown_fields)]
+pub(crate) struct Check {
+    /// The path that is asked for, with GET; redirects are not followed.
+    #[schemars(required, extend("pattern" = "^/", "maxLength" = 1024, "examples" = ["/health"]))]
+    pub(crate) path: Option<Field<String>>,
+    /// The HTTP status codes that are right, from 200 to 499: one, a range, or a list with commas. Left out: 200.
+    #[schemars(extend("examples" = [200, "200-299"]))]
+    pub(crate) status: Option<Field<Digits>>,
+    /// Text that the body must hold, at most 1024 characters.
+    #[schemars(extend("examples" = ["ok"]))]
+    pub(crate) contains: Option<Field<String>>,
+    /// How many right answers in a row are enough. Left out: 1.
+    #[schemars(extend("minimum" = 1, "maximum" = 100, "examples" = [3]))]
+    pub(crate) times: Option<Field<i64>>,
+    /// The time for it: a wrong answer begins the row anew until then. 1s to 3600s. Left out: 1m.
+    #[schemars(extend("pattern" = "^[0-9]+[smhd]$", "examples" = ["1m"]))]
+    pub(crate) within: Option<Field<String>>,
+}
+
+/// A number of tasks, or the word `off`.
+#[derive(Debug)]
+pub(crate) enum FailFast {
+    After(i64),
+    Off,
 }
 
 /// In which steps production traffic moves.
@@ -479,5 +622,26 @@ impl JsonSchema for Scalar {
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({ "type": ["string", "number", "boolean"] })
+    }
+}
+
+impl JsonSchema for FailFast {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "Fail fast".into()
+    }
+
+    fn schema_id() -> Cow<'static, str> {
+        "FailFast".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "anyOf": [
+            { "type": "integer", "minimum": 1, "maximum": 10 },
+            { "type": "string", "const": "off" },
+        ] })
     }
 }

@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 mod existing;
+mod safety;
 
 use crate::problem::{At, Problems};
 use crate::raw::*;
@@ -266,12 +267,22 @@ impl<'t, 'p> Reader<'t, 'p> {
             keep_old: self.optional(&mut keys, "keep_old", Self::duration),
             rollback_on: self.optional(&mut keys, "rollback_on", |reader, place, node| {
                 reader.list(place, node, |reader, place, node| {
-                    const WORDS: Words<RollbackOn> =
-                        &[("failure", RollbackOn::Failure), ("stop", RollbackOn::Stop)];
-                    const LATER: Later = &[("alarm", "use `failure` and `stop`")];
-                    reader.word(place, node, WORDS, LATER)
+                    const WORDS: Words<RollbackOn> = &[
+                        ("failure", RollbackOn::Failure),
+                        ("stop", RollbackOn::Stop),
+                        ("alarm", RollbackOn::Alarm),
+                    ];
+                    reader.word(place, node, WORDS, &[])
                 })
             }),
+            alarms: self.optional(&mut keys, "alarms", |reader, place, node| {
+                reader.list(place, node, Self::alarm)
+            }),
+            hooks: self.optional(&mut keys, "hooks", Self::hooks),
+            checks: self.optional(&mut keys, "checks", |reader, place, node| {
+                reader.list(place, node, Self::check)
+            }),
+            fail_fast: self.optional(&mut keys, "fail_fast", Self::fail_fast),
         };
         self.unknown(&keys);
         Some(deploy)

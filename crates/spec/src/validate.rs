@@ -1,9 +1,10 @@
 //! Raw → [`Spec`]: defaults and rules. Every broken rule is reported; where one is broken a default stands in, so that
 //! the rest is still looked at. Sources of the limits: AWS.md §1.5, §1.6, §2, §4. Must not read YAML.
 
+mod deploy;
 mod existing;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 
 use ipnet::Ipv4Net;
@@ -35,7 +36,11 @@ pub(crate) fn validate(raw: raw::Spec, problems: &mut Problems) -> Spec {
     );
     let source = rules.source(section(raw.source), &app);
     let build = rules.build(section(raw.build));
-    let deploy = rules.deploy(section(raw.deploy));
+    let at = raw
+        .deploy
+        .as_ref()
+        .map_or_else(At::default, |field| field.at);
+    let deploy = rules.deploy(section(raw.deploy), at, &place);
     let tags = rules.tags(raw.tags.as_ref());
     Spec {
         version: 1,
@@ -704,89 +709,6 @@ impl Rules<'_> {
             dockerfile: self.checked(raw.dockerfile.as_ref(), "Dockerfile", rules::file),
             context: self.checked(raw.context.as_ref(), ".", rules::folder),
         }
-    }
-}
-
-/// How a new version replaces the old one.
-impl Rules<'_> {
-    fn deploy(&mut self, raw: raw::Deploy) -> Deploy {
-        let strategy = raw
-            .strategy
-            .map_or(Strategy::AllAtOnce, |field| self.strategy(field));
-        let approve = raw.approve.map(|field| Approve {
-            within: self.minutes(
-                field.value.within.as_ref(),
-                1..=7200,
-                Span::from_minutes(60),
-            ),
-        });
-        Deploy {
-            engine: raw.engine.map_or(Engine::Codedeploy, |field| field.value),
-            strategy,
-            approve,
-            keep_old: self.minutes(raw.keep_old.as_ref(), 0..=2800, Span::from_minutes(5)),
-            rollback_on: self.rollback_on(raw.rollback_on.as_ref()),
-        }
-    }
-
-    fn strategy(&mut self, field: Field<raw::Strategy>) -> Strategy {
-        match field.value {
-            raw::Strategy::AllAtOnce => Strategy::AllAtOnce,
-            raw::Strategy::Canary(Field { value, .. }) => Strategy::Canary {
-                percent: self.percent(value.percent.as_ref()),
-                wait: self.minutes(
-                    value.wait.as_ref(),
-                    1..=rules::SHIFT_MINUTES,
-                    Span::from_minutes(5),
-                ),
-            },
-            raw::Strategy::Linear(Field { value, .. }) => {
-                let percent = self.percent(value.percent.as_ref());
-                let every = self.minutes(
-                    value.every.as_ref(),
-                    1..=rules::SHIFT_MINUTES,
-                    Span::from_minutes(1),
-                );
-                self.linear_total(value.every.as_ref(), percent, every);
-                Strategy::Linear { percent, every }
-            }
-        }
-    }
-
-    fn percent(&mut self, field: Option<&Field<i64>>) -> u8 {
-        u8::try_from(self.number(field, 1..=99, 10, "a part in percent")).unwrap_or(10)
-    }
-
-    /// From the first shift to the last: 2880 minutes at the most.
-    fn linear_total(&mut self, field: Option<&Field<String>>, percent: u8, every: Span) {
-        let shifts = 100_u64.div_ceil(u64::from(percent.max(1)));
-        let total = every.minutes().unwrap_or(0).saturating_mul(shifts - 1);
-        if let Some(field) = field.filter(|_| total > rules::SHIFT_MINUTES) {
-            let message =
-                format!("{shifts} shifts of {percent} percent every {every} take {total} minutes");
-            let hint = format!(
-                "at most {} minutes from the first shift to the last",
-                rules::SHIFT_MINUTES
-            );
-            self.broken(field, message, Some(hint));
-        }
-    }
-
-    fn rollback_on(&mut self, field: Option<&Field<Vec<Field<RollbackOn>>>>) -> Vec<RollbackOn> {
-        let Some(field) = field else {
-            return vec![RollbackOn::Failure, RollbackOn::Stop];
-        };
-        let mut causes = BTreeSet::new();
-        for item in &field.value {
-            if !causes.insert(item.value) {
-                self.broken(
-                    item,
-                    "the same cause is here twice",
-                    Some("keep one of them".to_owned()),
-                );
-            }
-        }
-        causes.into_iter().collect()
     }
 }
 

@@ -206,23 +206,59 @@ fn legal() -> impl Strategy<Value = Value> {
                 }))),
             ])
         });
+    let shift = prop_oneof![
+        Just((json!("all_at_once"), 0)),
+        (1..=99_u64, 1..=2880_u64).prop_map(|(percent, wait)| {
+            (
+                json!({"canary": {"percent": percent, "wait": format!("{wait}m")}}),
+                wait,
+            )
+        }),
+        (1..=99_u64, 1..=29_u64).prop_map(|(percent, every)| {
+            let takes = every * (100_u64.div_ceil(percent) - 1);
+            (
+                json!({"linear": {"percent": percent, "every": format!("{every}m")}}),
+                takes,
+            )
+        }),
+    ];
     let deploy = (
-        prop::option::of(prop_oneof![
-            Just(json!("all_at_once")),
-            (1..=99_u8, 1..=2880_u64).prop_map(|(percent, wait)| json!({"canary": {"percent": percent, "wait": format!("{wait}m")}})),
-            (1..=99_u8, 1..=29_u64).prop_map(|(percent, every)| json!({"linear": {"percent": percent, "every": format!("{every}m")}})),
-        ]),
-        prop::option::of(1..=7200_u64),
+        prop::option::of(shift),
+        prop::option::of(1..=7140_u64),
         prop::option::of(0..=2800_u64),
         prop::option::of(prop::sample::subsequence(vec!["failure", "stop"], 0..=2)),
+        guards(),
     )
-        .prop_map(|(strategy, approve, keep, rollback)| {
-            keys([
-                ("strategy", strategy),
-                ("approve", approve.map(|minutes| json!({"within": format!("{minutes}m")}))),
+        .prop_filter(
+            "what the pipeline waits for",
+            |(shift, approve, keep, _, guards)| {
+                let hooks = guards["hooks"].as_object().map_or(0, Map::len) as u64;
+                let shift = shift.as_ref().map_or(0, |(_, takes)| *takes);
+                let before = 60 + approve.unwrap_or(0) + 60 * hooks;
+                let all = before + shift + keep.unwrap_or(5);
+                // Alarms must have the time to fire, and checks need the wait.
+                let watched = approve.unwrap_or(0) + shift + keep.unwrap_or(5);
+                let has = |key: &str| guards.get(key).is_some();
+                before <= 7200
+                    && all <= 7200
+                    && (!has("alarms") || watched > 60)
+                    && (!has("checks") || approve.is_some_and(|within| within >= 3))
+            },
+        )
+        .prop_map(|(shift, approve, keep, rollback, guards)| {
+            let mut deploy = keys([
+                ("strategy", shift.map(|(shift, _)| shift)),
+                (
+                    "approve",
+                    approve.map(|minutes| json!({"within": format!("{minutes}m")})),
+                ),
                 ("keep_old", keep.map(|minutes| json!(format!("{minutes}m")))),
                 ("rollback_on", rollback.map(Value::from)),
-            ])
+            ]);
+            for (key, value) in guards.as_object().unwrap() {
+                deploy[key] = value.clone();
+            }
+            deploy
         });
     let rest = (
         "[a-z][a-z0-9]{1,8}(-[a-z0-9]{1,8}){0,2}".prop_filter("long", |name| name.len() <= 32),
@@ -260,9 +296,89 @@ fn legal() -> impl Strategy<Value = Value> {
             for (key, value) in shared.as_object().unwrap() {
                 document[key] = value.clone();
             }
+            // A function that is named by its ARN is the account's own.
+            if document["deploy"].to_string().contains("arn:aws:lambda") {
+                document["account"] = json!("012345678901");
+            }
             document
         },
     )
+}
+
+/// What may watch over a deployment.
+fn guards() -> impl Strategy<Value = Value> {
+    let alarms = (
+        prop::option::of((0..10_000_u32, 1..=60_u64)),
+        prop::option::of((10..=999_u32, 1..=4_000_000_u64, 1..=60_u64)),
+        prop::option::of((prop::option::of(0..=5000_u32), 1..=60_u64)),
+        prop::sample::subsequence(vec!["orders: backlog", "true", "ä", "a/b"], 0..=4),
+    )
+        .prop_map(|(http, latency, unhealthy, existing)| {
+            let part = |hundredths: u32| format!("{}.{:02}%", hundredths / 100, hundredths % 100);
+            let minutes = |minutes: u64| format!("{minutes}m");
+            let made = [
+                http.map(|(above, during)| {
+                    json!({"http_5xx": {"above": part(above), "for": minutes(during)}})
+                }),
+                latency.map(|(p, above, during)| {
+                    let p = if p % 10 == 0 { json!(p / 10) } else { json!(f64::from(p) / 10.0) };
+                    json!({"latency": {"p": p, "above": format!("{above}ms"), "for": minutes(during)}})
+                }),
+                unhealthy.map(|(above, during)| {
+                    let condition = keys([("above", above.map(Value::from)), ("for", Some(json!(minutes(during))))]);
+                    json!({"unhealthy_targets": condition})
+                }),
+            ];
+            let existing = existing.into_iter().map(Value::from);
+            Value::from(made.into_iter().flatten().chain(existing).collect::<Vec<_>>())
+        });
+    let function = prop::option::of(prop::sample::select(vec![
+        "smoke-test",
+        "arn:aws:lambda:eu-central-1:012345678901:function:Smoke_1",
+    ]));
+    let events = [
+        "before_install",
+        "after_install",
+        "after_allow_test_traffic",
+        "before_allow_traffic",
+        "after_allow_traffic",
+    ];
+    let hooks = prop::array::uniform5(function).prop_map(move |functions| {
+        let given = events.into_iter().zip(functions);
+        given
+            .filter_map(|(event, function)| Some((event.to_owned(), json!(function?))))
+            .collect::<Map<_, _>>()
+    });
+    let check = (
+        prop::option::of(prop::sample::select(vec![json!(200), json!("200-299,404")])),
+        prop::option::of("[a-z: #ä]{1,9}"),
+        prop::option::of(1..=100_u32),
+        prop::option::of(1..=60_u64),
+    )
+        .prop_map(|(status, contains, times, within)| {
+            keys([
+                ("path", Some(json!("/a?b=c"))),
+                ("status", status),
+                ("contains", contains.map(Value::from)),
+                ("times", times.map(Value::from)),
+                ("within", within.map(|seconds| json!(format!("{seconds}s")))),
+            ])
+        });
+    let fail_fast = prop_oneof![Just(json!("off")), (1..=10_u32).prop_map(Value::from)];
+    (
+        prop::option::of(alarms),
+        hooks,
+        prop::option::of(prop::collection::vec(check, 1..4)),
+        prop::option::of(fail_fast),
+    )
+        .prop_map(|(alarms, hooks, checks, fail_fast)| {
+            keys([
+                ("alarms", alarms),
+                ("hooks", (!hooks.is_empty()).then_some(Value::Object(hooks))),
+                ("checks", checks.map(Value::from)),
+                ("fail_fast", fail_fast),
+            ])
+        })
 }
 
 /// What a legal document may use of others: nothing, or something in each form.

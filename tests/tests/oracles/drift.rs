@@ -112,6 +112,11 @@ fn fields(kind: Kind) -> Vec<(&'static str, Value)> {
             ("/health_check/path", "/other".into()),
             ("/deregistration_delay_seconds", 61.into()),
         ],
+        Kind::Alarm => vec![
+            ("/threshold", "7.5".into()),
+            ("/breaching_periods", 1.into()),
+            ("/description", "somebody's".into()),
+        ],
         Kind::Cluster => vec![("/container_insights", "enhanced".into())],
         Kind::Service => vec![
             ("/desired_count", 2.into()),

@@ -21,7 +21,7 @@ pub(crate) const REGION: &str = "eu-central-1";
 pub(crate) const TUTORIAL: &str = include_str!("../../../examples/httpd/ecspipe.yaml");
 /// The shortest spec.
 pub(crate) const SHORTEST: &str = "version: 1\napp: web\nservice: { port: 80 }\n";
-/// No gateway to the internet, so the image is one of ECR, and a rollout in two steps.
+/// No gateway to the internet, so the image is one of ECR, and a rollout in two steps that alarms of each kind may stop.
 pub(crate) const PRIVATE: &str = "
 version: 1
 app: inner
@@ -32,6 +32,10 @@ service:
   environment: { LOG: debug }
 deploy:
   strategy: { canary: { percent: 20, wait: 7m } }
+  alarms:
+    - http_5xx: { above: 0.5%, for: 2m }
+    - latency: { p: 99.9, above: 800ms, for: 3m }
+    - unhealthy_targets: { for: 2m }
 ";
 
 pub(crate) fn spec(text: &str) -> Spec {

@@ -379,6 +379,14 @@ fn resource(group: &cd::DeploymentGroupInfo) -> DeploymentGroup {
                     .collect()
             })
             .unwrap_or_default(),
+        alarms: group
+            .alarm_configuration()
+            .filter(|configuration| configuration.enabled())
+            .map(|configuration| configuration.alarms())
+            .unwrap_or_default()
+            .iter()
+            .filter_map(|alarm| alarm.name().map(ToOwned::to_owned))
+            .collect(),
     }
 }
 
@@ -389,6 +397,7 @@ struct Parts {
     balancer: cd::LoadBalancerInfo,
     blue_green: cd::BlueGreenDeploymentConfiguration,
     rollback: cd::AutoRollbackConfiguration,
+    alarms: cd::AlarmConfiguration,
 }
 
 fn parts(want: &DeploymentGroup) -> Parts {
@@ -423,6 +432,11 @@ fn parts(want: &DeploymentGroup) -> Parts {
                 .map(cd::AutoRollbackEvent::from)
                 .collect(),
         ));
+    let alarms = want
+        .alarms
+        .iter()
+        .map(|name| cd::Alarm::builder().name(name).build())
+        .collect();
     Parts {
         style: cd::DeploymentStyle::builder()
             .deployment_type(cd::DeploymentType::BlueGreen)
@@ -440,6 +454,12 @@ fn parts(want: &DeploymentGroup) -> Parts {
             .terminate_blue_instances_on_deployment_success(terminate.build())
             .build(),
         rollback: rollback.build(),
+        // Said in full also when there are none: what a change leaves out stays as it is (AWS.md §4.1).
+        alarms: cd::AlarmConfiguration::builder()
+            .enabled(!want.alarms.is_empty())
+            .ignore_poll_alarm_failure(false)
+            .set_alarms(Some(alarms))
+            .build(),
     }
 }
 
@@ -463,6 +483,7 @@ pub(crate) async fn create_group(
             .load_balancer_info(parts.balancer)
             .blue_green_deployment_configuration(parts.blue_green)
             .auto_rollback_configuration(parts.rollback)
+            .alarm_configuration(parts.alarms)
             .set_tags(Some(crate::tags::list!(cd::Tag, tags.all())))
             .send()
             .await;
@@ -499,6 +520,7 @@ pub(crate) async fn update_group(
                 .load_balancer_info(parts.balancer)
                 .blue_green_deployment_configuration(parts.blue_green)
                 .auto_rollback_configuration(parts.rollback)
+                .alarm_configuration(parts.alarms)
                 .send()
                 .await;
             call.said("codedeploy", "UpdateDeploymentGroup").map(|_| ())

@@ -1,6 +1,7 @@
 //! One module a group of kinds: how AWS lists, makes, changes and deletes each. Must not compare, plan or order.
 
 pub(crate) mod address;
+pub(crate) mod alarm;
 pub(crate) mod balancing;
 pub(crate) mod bucket;
 pub(crate) mod build_project;

@@ -1,6 +1,7 @@
 //! `plan`: what `up` would change. Must not change anything.
 
-use ecspipe_provision::{self as provision, Graph, Inventory, Mode, Options};
+use ecspipe_provision::{self as provision, Graph, Inventory, Kind, Mode, Options};
+use ecspipe_spec::{Budget, Spec};
 
 use crate::args::{Global, Plan};
 use crate::exit::{Exit, Failure};
@@ -15,7 +16,8 @@ pub(crate) async fn exec(global: &Global, args: &Plan, world: &World) -> Result<
     }
     let place = Place::open_to_change(global, world).await?;
     let (graph, inventory) = place.review().await?;
-    let plan = of(&place, &graph, inventory).await?;
+    let mut plan = of(&place, &graph, inventory).await?;
+    plan.notes.extend(time(&place.spec, &plan));
     let shown = Shown::new(plan, place.title(), View::of(args));
     report::plan::plan(world, global, &shown);
     Ok(exit(args, &shown.plan))
@@ -37,6 +39,13 @@ pub(super) async fn of(
     let mut plan = provision::plan(graph, &inventory, &options);
     plan.notes.extend(place.notes.iter().cloned());
     Ok(plan)
+}
+
+/// How long a rollout may take, where the plan changes that.
+fn time(spec: &Spec, plan: &provision::Plan) -> Option<String> {
+    let mut steps = plan.steps.iter();
+    let changes = steps.any(|step| step.key.kind == Kind::DeploymentGroup);
+    changes.then(|| format!("a rollout takes {}", Budget::new(&spec.deploy)))
 }
 
 /// How the command ends with what it shows of a plan.

@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use ecspipe_render::{APPSPEC, Artifact, BUILDSPEC, RenderError, TASKDEF};
-use ecspipe_spec::Spec;
+use ecspipe_spec::{Budget, Spec};
 use serde_json::{Map, Value, json};
 
 use crate::args::{Format, Global, Render};
@@ -95,7 +95,11 @@ fn deliver(
 
 fn resolved(global: &Global, world: &World, spec: &Spec) -> Result<Exit, Failure> {
     match global.format {
-        Format::Human => world.out_raw(ecspipe_render::resolved_yaml(spec)?.as_bytes()),
+        Format::Human => {
+            let yaml = ecspipe_render::resolved_yaml(spec)?;
+            let time = Budget::new(&spec.deploy);
+            world.out_raw(format!("{yaml}# A rollout takes {time}\n").as_bytes());
+        }
         Format::Json => report::json(world, spec),
     }
     Ok(Exit::Done)
@@ -316,6 +320,8 @@ mod tests {
         assert_eq!((yaml.code, yaml.err.as_str()), (0, ""));
         let spec = ecspipe_spec::parse("version: 1\napp: web\nservice: { port: 8080 }\n").unwrap();
         assert_eq!(ecspipe_spec::parse(&yaml.out).unwrap(), spec);
+        let last = "# A rollout takes 10h 5m at the most: a build's turn 8h + the build 1h + new tasks 1h + keep_old 5m\n";
+        assert!(yaml.out.ends_with(last), "{}", yaml.out);
         let json = render(&folder, &["--resolved", "--format", "json"]).await;
         assert_eq!(
             json.out,

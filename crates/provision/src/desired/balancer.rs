@@ -15,6 +15,8 @@ const IDLE_TIMEOUT_SECONDS: u32 = 60;
 
 /// What the other parts link to.
 pub(super) struct Balancer {
+    /// The load balancer's ARN.
+    pub(super) arn: Id,
     pub(super) blue: Link,
     pub(super) green: Link,
     pub(super) production: Link,
@@ -61,6 +63,7 @@ pub(super) fn balancer(graph: &mut Graph, place: &Place<'_>, network: &Network) 
     );
     let test = listener("test", place.spec.load_balancer.test.port, &green);
     Balancer {
+        arn: balancer,
         blue,
         green,
         production,

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use ecspipe_spec::budget::{BUILD_MINUTES, QUEUED_MINUTES};
 use ecspipe_spec::taskdef::IMAGE_PLACEHOLDER;
 use ecspipe_spec::{Architecture, CodeCommit, RollbackOn, Source, Span, Strategy};
 use serde_json::json;
@@ -31,10 +32,6 @@ const ABORT_UPLOAD_DAYS: u32 = 7;
 const IMAGES_KEPT: u32 = 100;
 /// Days after which an image without a tag goes: what the layer cache left behind.
 const UNTAGGED_DAYS: u32 = 14;
-/// Minutes for a build, AWS's default written down so that it is compared.
-const BUILD_MINUTES: u32 = 60;
-/// Minutes that a build may wait for its turn, AWS's default too.
-const QUEUED_MINUTES: u32 = 480;
 
 /// Where things in transit are kept.
 pub(super) struct Stores {
@@ -139,6 +136,7 @@ pub(super) fn deployment(
     graph: &mut Graph,
     place: &Place<'_>,
     balancer: &Balancer,
+    alarms: BTreeSet<Id>,
     running: &Running,
     roles: &Roles,
 ) -> Deployment {
@@ -174,6 +172,7 @@ pub(super) fn deployment(
             .iter()
             .map(|on| rollback_event(*on).to_owned())
             .collect(),
+        alarms,
     };
     let group = graph.add("main", group);
     Deployment { application, group }
@@ -217,12 +216,13 @@ fn rollback_event(on: RollbackOn) -> &'static str {
     match on {
         RollbackOn::Failure => "DEPLOYMENT_FAILURE",
         RollbackOn::Stop => "DEPLOYMENT_STOP_ON_REQUEST",
+        RollbackOn::Alarm => "DEPLOYMENT_STOP_ON_ALARM",
     }
 }
 
 /// A span as CodeDeploy counts it: validation wants whole minutes; anything else is rounded up, since a wait that is
 /// longer is safer than one that is shorter.
-fn minutes(span: Span) -> u32 {
+pub(super) fn minutes(span: Span) -> u32 {
     u32::try_from(span.seconds().div_ceil(60)).unwrap_or(u32::MAX)
 }
 

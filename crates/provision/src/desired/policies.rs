@@ -2,10 +2,10 @@
 //! the documents and what was checked. Every ARN but the key's follows from names, so that roles need wait for nothing else and
 //! have time to spread through IAM. Must not grant what nothing uses yet.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ecspipe_spec::names::RoleName;
-use ecspipe_spec::{CodeCommit, Facts, Names, Source};
+use ecspipe_spec::{Alarm, CodeCommit, Facts, Names, Source};
 use serde_json::{Value, json};
 
 use super::Place;
@@ -170,7 +170,8 @@ fn execution(place: &Place<'_>) -> Vec<Value> {
     ]
 }
 
-/// Make and remove task sets, move the listeners. Listeners and rules are told from others' by the balancer's name.
+/// Make and remove task sets, move the listeners, call the hooks, look at the alarms. Listeners and rules are told from others' by the balancer's
+/// name.
 fn codedeploy(place: &Place<'_>) -> Vec<Value> {
     let app = place.names.app();
     let cluster = place.spec.cluster_name(place.facts);
@@ -195,7 +196,22 @@ fn codedeploy(place: &Place<'_>) -> Vec<Value> {
         "elasticloadbalancing:DescribeListeners",
         "elasticloadbalancing:DescribeRules",
     ];
-    vec![
+    let functions: BTreeSet<String> = place
+        .spec
+        .deploy
+        .hooks
+        .values()
+        .map(|function| function.arn(place.facts))
+        .collect();
+    let hooks = (!functions.is_empty())
+        .then(|| allow("Hooks", &["lambda:InvokeFunction"], json!(functions)));
+    let alarms: BTreeSet<String> = alarm_names(place)
+        .iter()
+        .map(|name| place.arn("cloudwatch", &format!("alarm:{name}")))
+        .collect();
+    let alarms = (!alarms.is_empty())
+        .then(|| allow("Alarms", &["cloudwatch:DescribeAlarms"], json!(alarms)));
+    let mut statements = vec![
         allow(
             "Service",
             &["ecs:DescribeServices", "ecs:UpdateServicePrimaryTaskSet"],
@@ -215,7 +231,21 @@ fn codedeploy(place: &Place<'_>) -> Vec<Value> {
             json!(rules),
         ),
         pass_task_roles(place),
-    ]
+    ];
+    statements.extend(hooks);
+    statements.extend(alarms);
+    statements
+}
+
+/// The names of all alarms that may stop a deployment.
+fn alarm_names(place: &Place<'_>) -> BTreeSet<String> {
+    let names = |alarm: &Alarm| match alarm {
+        Alarm::Existing(name) => vec![name.clone()],
+        Alarm::Declared(condition) => ["blue", "green"]
+            .map(|colour| place.names.alarm(&condition.subject(), colour))
+            .into(),
+    };
+    place.spec.deploy.alarms.iter().flat_map(names).collect()
 }
 
 /// Push the image and its layer cache, read the source, write the artifact and the log.

@@ -49,6 +49,7 @@ pub fn check(spec: &Spec, facts: &Facts, existing: &Existing) -> Verdict {
     for (role, found) in &existing.roles {
         check.role(*role, found);
     }
+    check.guards(existing);
     check.verdict
 }
 
@@ -63,6 +64,34 @@ impl Check<'_> {
         self.verdict
             .problems
             .push(Problem::new(path, message, hint));
+    }
+}
+
+/// What watches over a deployment.
+impl Check<'_> {
+    fn guards(&mut self, existing: &Existing) {
+        for (event, function) in &existing.functions {
+            // Lambda wakes an idle function when it is called.
+            if !matches!(function.state.as_str(), "Active" | "Inactive") {
+                let reason = match function.reason.as_str() {
+                    "" => String::new(),
+                    reason => format!(": {reason}"),
+                };
+                let message = format!(
+                    "function {} is {}, not Active{reason}",
+                    function.name, function.state
+                );
+                let hint = "mend the function, or name another one";
+                self.wrong(&format!("deploy.hooks.{}", event.key()), message, hint);
+            }
+        }
+        for (name, state) in &existing.alarms {
+            if state == "ALARM" {
+                self.verdict.notes.push(format!(
+                    "the alarm {name} is in ALARM: as long as it is, every deployment is stopped"
+                ));
+            }
+        }
     }
 }
 

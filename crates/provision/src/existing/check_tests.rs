@@ -2,8 +2,9 @@
 #![allow(clippy::unwrap_used)]
 
 use super::*;
-use crate::existing::{Cluster, EncryptionKey, Listener, SecurityGroup};
+use crate::existing::{Cluster, EncryptionKey, LambdaFunction, Listener, SecurityGroup};
 use crate::resource::Policy;
+use ecspipe_spec::HookEvent;
 
 const SHARED: &str = "
 version: 1
@@ -52,6 +53,46 @@ fn role(service: &str) -> Role {
             "Statement": [{ "Effect": "Allow", "Principal": { "Service": service }, "Action": "sts:AssumeRole" }]
         })),
     }
+}
+
+#[test]
+fn what_watches_over_a_deployment() {
+    let function = |state: &str| LambdaFunction {
+        name: "smoke".to_owned(),
+        state: state.to_owned(),
+        reason: if state == "Failed" { "no network" } else { "" }.to_owned(),
+    };
+    let existing = Existing {
+        functions: [
+            (HookEvent::BeforeInstall, function("Active")),
+            (HookEvent::AfterInstall, function("Inactive")),
+            (HookEvent::AfterAllowTestTraffic, function("Pending")),
+            (HookEvent::AfterAllowTraffic, function("Failed")),
+        ]
+        .into(),
+        alarms: [("a", "OK"), ("b", "ALARM"), ("c", "INSUFFICIENT_DATA")]
+            .map(|(name, state)| (name.to_owned(), state.to_owned()))
+            .into(),
+        ..Existing::default()
+    };
+    let spec = ecspipe_spec::parse("version: 1\napp: web\nservice: { port: 80 }\n").unwrap();
+    let verdict = check(
+        &spec,
+        &Facts::new("111122223333", "eu-central-1"),
+        &existing,
+    );
+    let problems: Vec<String> = verdict.problems.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        problems,
+        [
+            "deploy.hooks.after_allow_test_traffic: function smoke is Pending, not Active",
+            "deploy.hooks.after_allow_traffic: function smoke is Failed, not Active: no network",
+        ]
+    );
+    assert_eq!(
+        verdict.notes,
+        ["the alarm b is in ALARM: as long as it is, every deployment is stopped"]
+    );
 }
 
 /// Everything in order: two zones, NAT gateways, a balancer that lets everybody in.
@@ -109,7 +150,7 @@ fn sound() -> Existing {
             (RoleName::CodeBuild, role("codebuild.amazonaws.com")),
         ]
         .into(),
-        boundary: None,
+        ..Existing::default()
     }
 }
 

@@ -4,6 +4,7 @@ use super::{Duty, Sheet};
 use crate::resource::{Kind, Resource};
 
 pub(super) fn allow(sheet: &mut Sheet<'_>) {
+    alarms(sheet);
     deployment(sheet);
     source(sheet);
     build(sheet);
@@ -33,6 +34,44 @@ pub(super) fn applications(sheet: &Sheet<'_>) -> Vec<String> {
         .iter()
         .map(|name| sheet.arn("codedeploy", &format!("application:{name}")))
         .collect()
+}
+
+/// Those of a former spec too: an alarm that is no longer wanted is looked for and deleted.
+fn alarms(sheet: &mut Sheet<'_>) {
+    let alarms = [sheet.arn("cloudwatch", &format!("alarm:{}-*", sheet.names.app()))];
+    if sheet.looks() {
+        sheet.list(&["cloudwatch:DescribeAlarms"]);
+        sheet.allow(
+            "AlarmsRead",
+            "sees whose the alarms are that have the app's name",
+            &["cloudwatch:ListTagsForResource"],
+            alarms.clone(),
+        );
+    }
+    if sheet.makes() {
+        let mut actions = vec!["cloudwatch:DeleteAlarms"];
+        if sheet.resources(Kind::Alarm).next().is_some() {
+            actions.extend([
+                "cloudwatch:PutMetricAlarm",
+                "cloudwatch:TagResource",
+                "cloudwatch:UntagResource",
+            ]);
+        }
+        sheet.allow(
+            "AlarmsChange",
+            "makes and changes the alarms that stop a deployment, and removes those of a former spec",
+            &actions,
+            alarms.clone(),
+        );
+    }
+    if sheet.removes() {
+        sheet.allow(
+            "AlarmsDelete",
+            "deletes the alarms that stop a deployment",
+            &["cloudwatch:DeleteAlarms"],
+            alarms,
+        );
+    }
 }
 
 fn deployment(sheet: &mut Sheet<'_>) {

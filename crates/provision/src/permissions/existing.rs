@@ -1,6 +1,6 @@
 //! Looking up what the app uses and ecspipe didn't make. Nothing here changes it.
 
-use ecspipe_spec::Reference;
+use ecspipe_spec::{Alarm, Reference};
 
 use super::{Duty, Sheet};
 
@@ -17,7 +17,28 @@ pub(super) fn allow(sheet: &mut Sheet<'_>) {
         network(sheet);
         key(sheet);
         boundary(sheet);
+        guards(sheet);
     }
+}
+
+/// Alarms that exist, and functions.
+fn guards(sheet: &mut Sheet<'_>) {
+    let deploy = &sheet.inputs.spec.deploy;
+    let existing = |alarm: &Alarm| matches!(alarm, Alarm::Existing(_));
+    if deploy.alarms.iter().any(existing) {
+        sheet.list(&["cloudwatch:DescribeAlarms"]);
+    }
+    let functions: Vec<String> = deploy
+        .hooks
+        .values()
+        .map(|function| function.arn(sheet.inputs.facts))
+        .collect();
+    sheet.allow(
+        "Functions",
+        "sees that the functions are there that CodeDeploy calls",
+        &["lambda:GetFunctionConfiguration"],
+        functions,
+    );
 }
 
 fn network(sheet: &mut Sheet<'_>) {

@@ -130,6 +130,7 @@ pub(crate) fn refusal(kind: Kind, property: &str) -> Option<(&'static str, &'sta
             | Kind::Role
             | Kind::LoadBalancer
             | Kind::TargetGroup
+            | Kind::Alarm
             | Kind::Cluster
             | Kind::Service
             | Kind::DeploymentApplication

@@ -150,6 +150,8 @@ pub struct DeploymentGroup {
     pub keep_old_minutes: u32,
     /// The events that roll back by themselves; none means that automatic rollback is off.
     pub rollback_events: BTreeSet<String>,
+    /// The names of the alarms that stop a deployment; none means that no alarm does.
+    pub alarms: BTreeSet<Id>,
 }
 
 /// What happens when the new tasks are ready: `deploymentReadyOption`.

@@ -265,6 +265,7 @@ fn looked_up(spec: &Value) -> Existing {
             .collect(),
         boundary: name(&spec["permissions_boundary"])
             .map(|name| format!("arn:aws:iam::111122223333:policy/{name}")),
+        ..Existing::default()
     }
 }
 

@@ -3,7 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use ecspipe_provision::{Area, Error, Existing, Inputs, Kind, Resource, desired};
-use ecspipe_spec::{Architecture, Nat, RollbackOn, Span, Strategy, Zones};
+use ecspipe_spec::{
+    Alarm, Architecture, Condition, Function, HookEvent, Millis, Nat, Percent, Percentile,
+    RollbackOn, Span, Spec, Strategy, Zones,
+};
 use serde_json::{Value, json};
 
 use crate::account::graph_of;
@@ -160,6 +163,127 @@ fn the_rest_of_deploy_and_build_follows_the_spec() {
     );
 }
 
+/// An alarm for each condition on each target group; the deployment group names them, and those that exist.
+#[test]
+fn alarms_watch_both_target_groups() {
+    let minutes = Span::from_minutes;
+    let graph = graph_of(&tutorial_with(|spec| {
+        spec.deploy.rollback_on = vec![RollbackOn::Failure, RollbackOn::Alarm];
+        spec.deploy.alarms = vec![
+            Alarm::Declared(Condition::Http5xx {
+                above: Percent::parse("0.5%").unwrap(),
+                during: minutes(2),
+            }),
+            Alarm::Declared(Condition::Latency {
+                p: Percentile::from_number(99.9).unwrap(),
+                above: Millis::new(800),
+                during: minutes(3),
+            }),
+            Alarm::Declared(Condition::UnhealthyTargets {
+                above: 0,
+                during: minutes(1),
+            }),
+            Alarm::Existing("orders: backlog".to_owned()),
+        ];
+    }));
+    let alarms: BTreeMap<String, Value> = graph
+        .nodes()
+        .iter()
+        .filter(|node| node.key.kind == Kind::Alarm)
+        .map(|node| (node.key.name.clone(), node.resource.properties()))
+        .collect();
+    let names: Vec<&str> = alarms.keys().map(String::as_str).collect();
+    assert_eq!(
+        names,
+        [
+            "http-5xx-blue",
+            "http-5xx-green",
+            "latency-p99.9-blue",
+            "latency-p99.9-green",
+            "unhealthy-targets-blue",
+            "unhealthy-targets-green"
+        ]
+    );
+    insta::assert_json_snapshot!("alarms-blue", {
+        alarms
+            .iter()
+            .filter(|(name, _)| name.ends_with("blue"))
+            .collect::<Vec<_>>()
+    });
+    // Green is the same on the other target group.
+    for (name, blue) in alarms.iter().filter(|(name, _)| name.ends_with("blue")) {
+        let green = &alarms[&name.replace("blue", "green")];
+        assert_eq!(blue.to_string().replace("blue", "green"), green.to_string());
+    }
+    let group = graph
+        .nodes()
+        .iter()
+        .find(|node| node.key.kind == Kind::DeploymentGroup);
+    let group = group.unwrap().resource.properties();
+    let mut want: Vec<String> = names
+        .iter()
+        .map(|name| format!("${{alarm/{name}}}"))
+        .collect();
+    want.push("orders: backlog".to_owned());
+    assert_eq!(group["alarms"], json!(want));
+    assert_eq!(
+        group["rollback_events"],
+        json!(["DEPLOYMENT_FAILURE", "DEPLOYMENT_STOP_ON_ALARM"])
+    );
+}
+
+/// What CodeDeploy may do for hooks and alarms: these functions and these alarms, and nothing where there are none.
+#[test]
+fn codedeploys_role_covers_hooks_and_alarms() {
+    let statements = |spec: &Spec| {
+        let graph = graph_of(spec);
+        let role = graph
+            .nodes()
+            .iter()
+            .find(|node| node.key.to_string() == "role/codedeploy");
+        let policies = role.unwrap().resource.properties();
+        let statements = policies["policies"]["ecspipe"]["Statement"]
+            .as_array()
+            .unwrap()
+            .clone();
+        let of = |sid: &str| statements.iter().find(|one| one["Sid"] == sid).cloned();
+        (of("Hooks"), of("Alarms"))
+    };
+    assert_eq!(statements(&tutorial()), (None, None));
+    let (hooks, alarms) = statements(&tutorial_with(|spec| {
+        let smoke = Function::new("smoke").unwrap();
+        let other =
+            Function::new("arn:aws:lambda:eu-central-1:111122223333:function:other").unwrap();
+        spec.deploy.hooks = BTreeMap::from([
+            (HookEvent::AfterInstall, smoke.clone()),
+            (HookEvent::BeforeAllowTraffic, smoke),
+            (HookEvent::AfterAllowTraffic, other),
+        ]);
+        spec.deploy.alarms = vec![
+            Alarm::Existing("backlog".to_owned()),
+            Alarm::Declared(Condition::UnhealthyTargets {
+                above: 0,
+                during: Span::from_minutes(1),
+            }),
+        ];
+    }));
+    let arn = |resource: &str| format!("arn:aws:{resource}");
+    let function = |name: &str| arn(&format!("lambda:eu-central-1:111122223333:function:{name}"));
+    assert_eq!(
+        hooks.unwrap(),
+        json!({"Sid": "Hooks", "Effect": "Allow", "Action": "lambda:InvokeFunction", "Resource": [function("other"), function("smoke")]})
+    );
+    let alarm = |name: &str| {
+        arn(&format!(
+            "cloudwatch:eu-central-1:111122223333:alarm:{name}"
+        ))
+    };
+    assert_eq!(
+        alarms.unwrap(),
+        json!({"Sid": "Alarms", "Effect": "Allow", "Action": "cloudwatch:DescribeAlarms", "Resource": [alarm("backlog"), alarm("web-unhealthy-targets-blue"), alarm("web-unhealthy-targets-green")]})
+    );
+}
+
 /// Graphs that together hold every kind and every link.
 fn graphs() -> Vec<ecspipe_provision::Graph> {
     let custom = Strategy::Canary {
@@ -170,6 +294,12 @@ fn graphs() -> Vec<ecspipe_provision::Graph> {
         graph_of(&tutorial()),
         graph_of(&tutorial_with(|spec| spec.network.nat = Nat::None)),
         graph_of(&tutorial_with(|spec| spec.deploy.strategy = custom)),
+        graph_of(&tutorial_with(|spec| {
+            spec.deploy.alarms = vec![Alarm::Declared(Condition::UnhealthyTargets {
+                above: 0,
+                during: Span::from_minutes(1),
+            })];
+        })),
     ]
 }
 

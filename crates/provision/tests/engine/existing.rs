@@ -90,6 +90,7 @@ fn existing() -> Existing {
         }),
         roles: roles.collect(),
         boundary: Some(BOUNDARY.to_owned()),
+        ..Existing::default()
     }
 }
 

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use ecspipe_spec::{
-    AppName, Approve, Architecture, Build, CodeCommit, Deploy, Engine, Facts, HealthCheck,
-    Listener, LoadBalancer, Nat, Network, RollbackOn, Service, Source, Span, Spec,
-    Strategy as Shift, Zone, Zones,
+    Alarm, AppName, Approve, Architecture, Build, CodeCommit, Condition, Deploy, Engine, Facts,
+    FailFast, Function, HealthCheck, HookEvent, Listener, LoadBalancer, Millis, Nat, Network,
+    Percent, Percentile, RollbackOn, Service, Source, Span, Spec, Strategy as Shift, Zone, Zones,
 };
 use proptest::prelude::*;
 
@@ -88,6 +88,10 @@ pub(crate) fn tutorial() -> Spec {
             }),
             keep_old: Span::from_minutes(5),
             rollback_on: vec![RollbackOn::Failure, RollbackOn::Stop],
+            alarms: Vec::new(),
+            hooks: BTreeMap::new(),
+            checks: Vec::new(),
+            fail_fast: FailFast::After(3),
         },
         kms_key: None,
         roles: BTreeMap::new(),
@@ -156,6 +160,8 @@ pub(crate) struct Variable {
     approve: Option<u64>,
     keep_old: u64,
     rollback_on: Vec<RollbackOn>,
+    alarms: Vec<Alarm>,
+    hooks: BTreeMap<HookEvent, Function>,
     tags: BTreeMap<String, String>,
 }
 
@@ -189,6 +195,7 @@ pub(crate) fn variable() -> impl Strategy<Value = Variable> {
     .prop_map(str::to_owned);
     let rollback =
         proptest::sample::subsequence(vec![RollbackOn::Failure, RollbackOn::Stop], 0..=2);
+    let guards = (alarms(), hooks());
     let network = (
         nat,
         proptest::sample::subsequence(vec![0, 1, 2], 2..=3),
@@ -210,13 +217,13 @@ pub(crate) fn variable() -> impl Strategy<Value = Variable> {
     (
         network,
         service,
-        deploy,
+        (deploy, guards),
         "[a-z]{1,6}",
         "[A-Za-z]{1,6}",
         map(),
     )
         .prop_map(
-            |(network, service, deploy, branch, dockerfile, tags)| Variable {
+            |(network, service, (deploy, guards), branch, dockerfile, tags)| Variable {
                 nat: network.0,
                 zones: network.1,
                 allow: network.2,
@@ -232,11 +239,55 @@ pub(crate) fn variable() -> impl Strategy<Value = Variable> {
                 approve: deploy.1,
                 keep_old: deploy.2,
                 rollback_on: deploy.3,
+                alarms: guards.0,
+                hooks: guards.1,
                 branch,
                 dockerfile,
                 tags,
             },
         )
+}
+
+/// Any of each kind; two percentiles are two alarms.
+fn alarms() -> impl Strategy<Value = Vec<Alarm>> {
+    let during = || (1..=60_u64).prop_map(Span::from_minutes);
+    let p = prop_oneof![Just(99.0), Just(99.9), Just(50.0)]
+        .prop_map(|p| Percentile::from_number(p).unwrap());
+    let http = (0..10_000_u32, during()).prop_map(|(above, during)| Condition::Http5xx {
+        above: Percent::from_hundredths(above).unwrap(),
+        during,
+    });
+    let latency = (p, 1..5000_u64, during()).prop_map(|(p, above, during)| Condition::Latency {
+        p,
+        above: Millis::new(above),
+        during,
+    });
+    let unhealthy = (0..3_u32, during())
+        .prop_map(|(above, during)| Condition::UnhealthyTargets { above, during });
+    let option = proptest::option::weighted::<BoxedStrategy<Condition>>;
+    let made = (
+        option(0.3, http.boxed()),
+        option(0.3, latency.boxed()),
+        option(0.3, unhealthy.boxed()),
+    );
+    let existing = proptest::sample::subsequence(vec!["backlog", "age of orders"], 0..=2);
+    (made, existing).prop_map(|((http, latency, unhealthy), existing)| {
+        let made = [http, latency, unhealthy].into_iter().flatten();
+        let existing = existing
+            .into_iter()
+            .map(|name| Alarm::Existing(name.to_owned()));
+        made.map(Alarm::Declared).chain(existing).collect()
+    })
+}
+
+fn hooks() -> impl Strategy<Value = BTreeMap<HookEvent, Function>> {
+    let function = prop_oneof![Just("smoke-test"), Just("acceptance_test")];
+    let events = proptest::sample::subsequence(HookEvent::ALL.to_vec(), 0..=2);
+    (events, function).prop_map(|(events, function)| {
+        let function = Function::new(function).unwrap();
+        let each = events.into_iter().map(|event| (event, function.clone()));
+        each.collect()
+    })
 }
 
 pub(crate) fn make(app: &str, fixed: &Fixed, variable: &Variable) -> Spec {
@@ -275,6 +326,8 @@ pub(crate) fn make(app: &str, fixed: &Fixed, variable: &Variable) -> Spec {
     });
     spec.deploy.keep_old = Span::from_minutes(variable.keep_old);
     spec.deploy.rollback_on = variable.rollback_on.clone();
+    spec.deploy.alarms = variable.alarms.clone();
+    spec.deploy.hooks = variable.hooks.clone();
     spec.tags = variable.tags.clone();
     spec
 }

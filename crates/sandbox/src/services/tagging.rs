@@ -166,6 +166,9 @@ fn tagged(world: &World, region: &str) -> BTreeMap<String, Tags> {
         }
     }
     found.extend(at.elbv2.tags.clone());
+    for alarm in at.cloudwatch.alarms.values() {
+        found.insert(alarm.arn.clone(), alarm.tags.clone());
+    }
     for (name, project) in &at.codebuild.projects {
         found.insert(arn("codebuild", format!("project/{name}")), project.tags());
     }

@@ -3,8 +3,8 @@
 
 use ecspipe_provision::plan::diff;
 use ecspipe_provision::resource::{
-    Address, DeploymentConfig, NatGateway, Policy, Route, RouteTable, Rule as GroupRule, Subnet,
-    Traffic,
+    Address, Alarm, DeploymentConfig, NatGateway, Policy, Route, RouteTable, Rule as GroupRule,
+    Subnet, Traffic,
 };
 use ecspipe_provision::{Cloud as _, Key, Kind, Progress, Resource, Tags};
 use ecspipe_sandbox::Sandbox;
@@ -18,7 +18,7 @@ use super::super::place::{Place, spec};
 use super::super::stage::Stage;
 use super::stage;
 
-/// The tutorial's app with a rollout in steps, which has a configuration of its own.
+/// The tutorial's app with a rollout in steps, which has a configuration of its own, and alarms.
 pub(super) const CANARY: &str = "version: 1
 app: web
 region: eu-central-1
@@ -30,7 +30,7 @@ network:
     - { name: eu-central-1c, public: 10.0.2.0/24, private: 10.0.12.0/24 }
   nat: per_zone
 service: { image: 'httpd:2.4.58', port: 80 }
-deploy: { strategy: { canary: { percent: 20, wait: 2m } }, approve: { within: 60m }, keep_old: 5m }
+deploy: { strategy: { canary: { percent: 20, wait: 2m } }, approve: { within: 60m }, keep_old: 5m, alarms: [{ http_5xx: { above: 1%, for: 2m } }] }
 tags: { team: web }
 ";
 
@@ -298,7 +298,7 @@ async fn pushed() -> Stage {
     stage
 }
 
-/// What an earlier spec left: a zone that is no longer wanted, another strategy's configuration.
+/// What an earlier spec left: a zone that is no longer wanted, another strategy's configuration, another condition's alarm.
 async fn wider() -> Stage {
     let stage = made(CANARY).await;
     let place = Place::within(&stage.sandbox, spec(CANARY)).await;
@@ -339,6 +339,14 @@ async fn wider() -> Stage {
         traffic,
     };
     left(&place, &traffic.parameters(), config).await;
+    let Resource::Alarm(alarm) = &owned[&Key::new(Kind::Alarm, "http-5xx-blue")].resource else {
+        panic!()
+    };
+    let alarm = Alarm {
+        name: "web-latency-p99-blue".to_owned(),
+        ..alarm.clone()
+    };
+    left(&place, "latency-p99-blue", alarm).await;
     stage
 }
 
