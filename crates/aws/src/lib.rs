@@ -12,6 +12,7 @@ pub mod classify;
 mod cloud;
 mod existing;
 mod kinds;
+mod lease;
 mod limits;
 mod pace;
 mod rollouts;
@@ -33,6 +34,7 @@ use ecspipe_spec::Facts;
 use futures::TryStreamExt as _;
 
 use crate::classify::{Refine as _, Said as _, local};
+pub use crate::lease::Leases;
 pub use crate::pace::Pace;
 
 /// How an account is reached.
@@ -75,6 +77,8 @@ pub struct Account {
     pub(crate) s3: aws_sdk_s3::Client,
     pub(crate) sts: aws_sdk_sts::Client,
     pub(crate) tagging: aws_sdk_resourcegroupstagging::Client,
+    /// What was done for leases.
+    pub(crate) ours: lease::Ours,
     /// Who calls, asked for once.
     pub(crate) identity: Arc<tokio::sync::OnceCell<Caller>>,
     /// The region's zones, asked for once.
@@ -124,6 +128,7 @@ impl Account {
             s3: aws_sdk_s3::Client::from_conf(s3),
             sts: aws_sdk_sts::Client::new(&config),
             tagging: aws_sdk_resourcegroupstagging::Client::new(&config),
+            ours: lease::Ours::default(),
             identity: Arc::default(),
             region_zones: Arc::default(),
         })

@@ -47,6 +47,11 @@ impl Pace {
         }
     }
 
+    /// Whether the other side's clock is the system's, as far as anybody knows.
+    pub(crate) fn is_the_systems(&self) -> bool {
+        self.origin.is_none()
+    }
+
     /// The time on the other side's clock.
     pub fn now(&self) -> Timestamp {
         match self.origin {

@@ -254,6 +254,20 @@ pub struct Up {
     /// Don't ask.
     #[arg(short, long)]
     pub yes: bool,
+    /// What if somebody else is at work.
+    #[command(flatten)]
+    pub lease: Lease,
+}
+
+/// What if somebody else is at work on the app.
+#[derive(Debug, Clone, Default, ClapArgs)]
+pub struct Lease {
+    /// If somebody else is at work on the app, wait for them for this long (90s, 5m).
+    #[arg(long, value_name = "SPAN", value_parser = span)]
+    pub wait_lease: Option<Duration>,
+    /// If somebody else is at work on the app, take their lease away: they begin nothing new once they notice, within a minute.
+    #[arg(long, conflicts_with = "wait_lease")]
+    pub break_lease: bool,
 }
 
 /// `deploy`.
@@ -362,6 +376,9 @@ pub struct Down {
     /// Delete the source repository too, with its history.
     #[arg(long)]
     pub delete_source: bool,
+    /// What if somebody else is at work.
+    #[command(flatten)]
+    pub lease: Lease,
 }
 
 /// `policy`.

@@ -10,6 +10,8 @@ pub mod args;
 mod cmd;
 mod exit;
 mod files;
+mod lease;
+mod machine;
 mod place;
 mod report;
 #[cfg(test)]
@@ -22,6 +24,7 @@ use clap::Parser as _;
 use clap::error::ErrorKind;
 
 pub use crate::exit::{Exit, Failure};
+pub use crate::machine::{HasEnded, Machine};
 pub use crate::world::{Answers, World};
 
 /// Runs one command; the exit code is as [`Exit`] says. Everything that it prints goes through `world`.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
-use ecspipe_aws::{Account, Connect, Pace};
+use ecspipe_aws::{Account, Connect, Leases, Pace};
 use ecspipe_deploy::{Bundle, FollowOptions, Poll, Target, Timestamp, WaitUntil};
 use ecspipe_provision::existing;
 use ecspipe_provision::{
@@ -247,6 +247,11 @@ impl Place {
     /// The names of the app's resources.
     pub(crate) fn names(&self) -> Names {
         Names::new(&self.spec.app, &self.facts)
+    }
+
+    /// Where the lease of the app lies.
+    pub(crate) fn leases(&self) -> Leases {
+        self.account.leases(&self.facts, &self.names())
     }
 
     /// The deployment files as they go to S3.

@@ -11,6 +11,7 @@ use ecspipe_provision::CancellationToken;
 use ecspipe_sandbox::Sandbox;
 
 use crate::exit::{Exit, Failure};
+use crate::machine::Machine;
 
 /// Where questions are answered.
 #[derive(Debug, Clone)]
@@ -42,6 +43,8 @@ pub struct World {
     pub live: bool,
     /// Columns of the terminal.
     pub width: usize,
+    /// The machine and the process.
+    pub machine: Machine,
     out: Sink,
     err: Sink,
     cancel: CancellationToken,
@@ -68,6 +71,7 @@ impl World {
             },
             live,
             width: terminal_width(),
+            machine: Machine::of_process(&env),
             out: Arc::new(Mutex::new(std::io::stdout())),
             err: Arc::new(Mutex::new(std::io::stderr())),
             cancel: CancellationToken::new(),
@@ -86,6 +90,7 @@ impl World {
             answers: Answers::Nobody,
             live: false,
             width: 100,
+            machine: Machine::made_up(),
             out,
             err,
             cancel: CancellationToken::new(),

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::graph::tokens;
-use crate::plan::{Action, ActionKind, Mode, Plan, Step, needs};
+use crate::plan::{Action, ActionKind, Mode, Plan, Step, goes_before, needs};
 use crate::resource::{Key, Kind};
 
 /// The rules that `plan` breaks, each with the step; empty for a good plan.
@@ -51,7 +51,7 @@ pub fn check(plan: &Plan) -> Vec<String> {
         );
         rule(
             !deleting || users_go_first(plan, &before[index], step),
-            "something that may need it isn't done before",
+            "something that may need it, or the lease that lies in it, isn't done before",
         );
         let source = deleting && step.key.kind == Kind::SourceRepository;
         rule(
@@ -121,7 +121,7 @@ fn unresolved(plan: &Plan, before: &BTreeSet<usize>, step: &Step) -> bool {
 fn users_go_first(plan: &Plan, before: &BTreeSet<usize>, step: &Step) -> bool {
     plan.steps
         .iter()
-        .filter(|other| needs(other.key.kind, step.key.kind))
+        .filter(|other| goes_before(plan.options.mode, other.key.kind, step.key.kind))
         .all(|other| before.contains(&other.id))
 }
 

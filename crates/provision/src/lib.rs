@@ -26,6 +26,7 @@ pub mod event;
 pub mod existing;
 pub mod graph;
 pub mod inventory;
+pub mod lease;
 #[cfg(feature = "fake")]
 pub mod memory;
 mod outputs;

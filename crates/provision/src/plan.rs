@@ -23,7 +23,7 @@ pub use self::diff::diff;
 pub use self::hold::{HeldBack, Hold};
 pub use self::part::{LeftOut, Part};
 use self::planner::Planner;
-pub(crate) use self::planner::needs;
+pub(crate) use self::planner::{goes_before, needs};
 pub(crate) use self::replace::refusal;
 pub(crate) use self::settle::delegated;
 pub use self::settle::settle;

@@ -173,9 +173,15 @@ impl Names {
         "bundle.zip"
     }
 
+    /// The key of the lease in the bucket, under which one operator at a time works. An app's name can't begin like it, so no
+    /// artifact's key does either.
+    pub fn lease_key(&self) -> &'static str {
+        LEASE_KEY
+    }
+
     /// How the keys of the pipeline's artifacts begin. CodePipeline cuts the pipeline's name to 20 characters; a longer name
     /// gives its beginning without a slash, which is right whether it is cut or not. No app's name begins like the other keys
-    /// of the bucket do and goes on with a slash, except `ecspipe`, whose artifacts lie one folder deeper than the lease.
+    /// of the bucket do and goes on with a slash.
     pub fn artifact_prefix(&self) -> String {
         if self.app.len() <= 20 {
             return format!("{}/", self.app);
@@ -183,6 +189,9 @@ impl Names {
         self.app[..20].to_owned()
     }
 }
+
+/// See [`Names::lease_key`].
+pub const LEASE_KEY: &str = ".ecspipe/lease";
 
 /// `base` + `suffix`, at most `max` characters: an over-long base keeps its beginning and gets eight hex digits of its
 /// SHA-256, so that two long names with the same beginning stay apart. The two hyphens before the digits keep it apart
@@ -356,6 +365,7 @@ mod tests {
             let prefix = Names::new(&AppName::new(app).unwrap(), &facts).artifact_prefix();
             assert!(artifact.starts_with(&prefix), "{artifact} {prefix}");
             assert!(!"bundle.zip".starts_with(&prefix), "{prefix}");
+            assert!(!LEASE_KEY.starts_with(&prefix), "{prefix}");
         };
         check("web", "web/SourceOutp/AbCdEfG");
         check("bundle", "bundle/SourceOutp/AbCdEfG");

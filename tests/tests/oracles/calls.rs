@@ -74,6 +74,11 @@ async fn tutorial() -> Vec<Exchange> {
     stage.run("plan").await.exits(0);
     stage.run("up --yes").await.exits(0);
     stage.run("outputs").await.exits(0);
+    // Somebody else is at work.
+    let place = Place::within(&stage.sandbox, spec(TUTORIAL)).await;
+    place.leave_lease(1).await;
+    stage.run("up --yes").await.exits(4);
+    stage.run("up --yes --break-lease").await.exits(0);
     stage.minutes(5).await;
     stage.run("doctor").await.exits(0);
     stage.push(repository, "<h1>first</h1>\n");

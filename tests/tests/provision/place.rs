@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use ecspipe_aws::{Account, Connect, Pace};
 use ecspipe_deploy::{FollowOptions, Id, StartOptions, Target, Verdict};
+use ecspipe_provision::lease::{Holder, Lease, LeaseStore as _, Process, Seen, Written};
 use ecspipe_provision::{
     ApplyOptions, CancellationToken, Detail, Existing, Graph, Inputs, Inventory, Mode, Options,
     Outcome, Plan, Scope, TASK_NETWORK_KINDS, TagSource, apply, check, desired, desired_beside,
@@ -12,7 +13,7 @@ use ecspipe_provision::{
 };
 use ecspipe_render::direct;
 use ecspipe_sandbox::Sandbox;
-use ecspipe_spec::{Facts, Spec};
+use ecspipe_spec::{Facts, Names, Spec};
 use serde_json::Value;
 
 pub(crate) const REGION: &str = "eu-central-1";
@@ -255,6 +256,31 @@ impl Place {
             ecspipe_deploy::follow(&self.account, &target, &id, &options, &mut |_| ()).await;
         let verdict = verdict.unwrap();
         assert!(matches!(verdict, Verdict::Succeeded), "{verdict:?}");
+    }
+
+    /// Leaves a lease of a process `id` on another machine, which nobody renews.
+    #[allow(dead_code, reason = "not every test target has a use for it")]
+    pub(crate) async fn leave_lease(&self, id: u32) {
+        let names = Names::new(&self.spec.app, &self.facts);
+        let leases = self.account.leases(&self.facts, &names);
+        let holder = Holder {
+            owner: "arn:aws:iam::111122223333:user/anna".to_owned(),
+            host: format!("machine-{id}"),
+            command: "ecspipe up".to_owned(),
+            job: None,
+            app: self.spec.app.to_string(),
+            process: Process {
+                id,
+                table: String::new(),
+                started: String::new(),
+            },
+        };
+        let lease = Lease::new(holder, 0, leases.now());
+        let Seen::Lease(last) = leases.read().await.unwrap() else {
+            panic!("nobody ever had a lease");
+        };
+        let written = leases.write(&lease, Some(&last.revision)).await.unwrap();
+        assert!(matches!(written, Written::Done(_)), "{written:?}");
     }
 
     /// What `work` calls that may change something, by operation.

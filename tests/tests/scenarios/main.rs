@@ -12,6 +12,7 @@ mod doctor;
 mod drift;
 mod failure;
 mod interruption;
+mod lease;
 mod load;
 mod operators;
 mod permissions;

@@ -32,6 +32,11 @@ const UNSEEN: &[(&str, &str, &str)] = &[
         "without it S3 answers 403 instead of 404 for a bundle that isn't there (HeadObject, Permissions); the sandbox answers 404",
     ),
     (
+        "LeaseMissing",
+        "s3:ListBucket",
+        "without it S3 answers 403 instead of 404 for a lease that nobody has ever taken (GetObject, Permissions); the sandbox answers 404",
+    ),
+    (
         "KeyName",
         "kms:UpdateAlias",
         "moves an alias that was left on a key that is pending deletion; the sandbox deletes it with the app",

@@ -4,12 +4,14 @@
 use std::collections::BTreeSet;
 
 use aws_sdk_s3::types as s3;
+use ecspipe_provision::lease::Seen as Lies;
 use ecspipe_provision::resource::{Bucket, LifecycleRule, Policy};
 use ecspipe_provision::{CloudError, CloudErrorKind, Detail, Have, Kind, Progress, Scope, Tags};
+use ecspipe_spec::names::LEASE_KEY;
 
 use super::{Seen, Update};
 use crate::Account;
-use crate::classify::{OrMissing as _, Said as _, local};
+use crate::classify::{OrMissing as _, Refine as _, Said as _, local};
 use crate::view::View;
 
 pub(crate) async fn list(view: &View, scope: &Scope) -> Result<Vec<Have>, CloudError> {
@@ -234,11 +236,37 @@ pub(crate) async fn create(
     tags: &Tags,
     progress: &Progress,
 ) -> Result<(), CloudError> {
-    let make = || async {
+    let age = if account.ours.has_marked(&want.name) {
+        Age::New
+    } else {
+        let age = match make(account, &want.name, progress).await? {
+            true => Age::New,
+            false => Age::Old,
+        };
+        set_tags(account, &want.name, tags).await?;
+        age
+    };
+    futures::try_join!(
+        set_public_access_block(account, want),
+        set_versioning(account, want),
+        set_encryption(account, want),
+        set_lifecycle(account, want),
+        notify(account, want, age),
+    )?;
+    set_policy(account, want, progress).await
+}
+
+/// Makes the bucket and nothing more. Whether it was surely made now, and not there before.
+pub(crate) async fn make(
+    account: &Account,
+    name: &str,
+    progress: &Progress,
+) -> Result<bool, CloudError> {
+    let call = || async {
         let mut call = account
             .s3
             .create_bucket()
-            .bucket(&want.name)
+            .bucket(name)
             .object_ownership(s3::ObjectOwnership::BucketOwnerEnforced);
         // us-east-1 is the one region that may not be named.
         if account.region() != "us-east-1" {
@@ -250,22 +278,12 @@ pub(crate) async fn create(
             );
         }
         match call.send().await.said("s3", "CreateBucket") {
-            Err(error) if error.code == "BucketAlreadyOwnedByYou" => Ok(Age::Old),
+            Err(error) if error.code == "BucketAlreadyOwnedByYou" => Ok(false),
             // There AWS answers the same for a bucket that was there.
-            done if account.region() == "us-east-1" => done.map(|_| Age::Old),
-            done => done.map(|_| Age::New),
+            done => done.map(|_| account.region() != "us-east-1"),
         }
     };
-    let age = account.pace.settled(progress, make).await?;
-    set_tags(account, &want.name, tags).await?;
-    futures::try_join!(
-        set_public_access_block(account, want),
-        set_versioning(account, want),
-        set_encryption(account, want),
-        set_lifecycle(account, want),
-        notify(account, want, age),
-    )?;
-    set_policy(account, want, progress).await
+    account.pace.settled(progress, call).await
 }
 
 pub(crate) async fn update(
@@ -301,7 +319,7 @@ pub(crate) async fn update(
     Ok(())
 }
 
-async fn set_tags(account: &Account, name: &str, tags: &Tags) -> Result<(), CloudError> {
+pub(crate) async fn set_tags(account: &Account, name: &str, tags: &Tags) -> Result<(), CloudError> {
     let tagging = s3::Tagging::builder()
         .set_tag_set(Some(crate::tags::list!(try s3::Tag, tags.all())))
         .build();
@@ -572,7 +590,12 @@ pub(crate) async fn delete(
     progress: &Progress,
 ) -> Result<(), CloudError> {
     let name = &have.name;
-    // It is emptied only where AWS says that it isn't. A build or a push may still write meanwhile.
+    // It is emptied only where AWS says that it isn't, or where a lease of ours lies in it. A build or a push may still write
+    // meanwhile.
+    let mut emptied = account.ours.any();
+    if emptied {
+        empty(account, name, progress).await?;
+    }
     for _ in 0..5 {
         match account
             .s3
@@ -582,7 +605,13 @@ pub(crate) async fn delete(
             .await
             .said("s3", "DeleteBucket")
         {
-            Err(error) if error.code == "BucketNotEmpty" => empty(account, name, progress).await?,
+            Err(error) if error.code == "BucketNotEmpty" => {
+                if emptied {
+                    refuse_taken(account, name).await?;
+                }
+                empty(account, name, progress).await?;
+                emptied = true;
+            }
             done => return done.or_missing().map(|_| ()),
         }
     }
@@ -592,7 +621,23 @@ pub(crate) async fn delete(
     ))
 }
 
+/// Between the last deletion in it and its own, somebody else may have taken the lease that lies in the bucket: it is theirs now.
+async fn refuse_taken(account: &Account, name: &str) -> Result<(), CloudError> {
+    if !account.ours.any() {
+        return Ok(());
+    }
+    match account.lease_in(name, LEASE_KEY).await? {
+        Lies::Lease(found) if !account.ours.hold(&found) => {
+            let message = format!("{} has begun to work with bucket {name}", found.owner());
+            Err(local("LeaseTaken", message).of_kind(CloudErrorKind::Conflict))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Deletes what is in the bucket, the lease last: nobody else may begin to work before that.
 async fn empty(account: &Account, name: &str, progress: &Progress) -> Result<(), CloudError> {
+    let mut lease = Vec::new();
     let mut key_marker = None;
     let mut version_marker = None;
     loop {
@@ -615,7 +660,7 @@ async fn empty(account: &Account, name: &str, progress: &Progress) -> Result<(),
             .delete_markers()
             .iter()
             .map(|marker| (marker.key(), marker.version_id()));
-        let objects: Vec<s3::ObjectIdentifier> = versions
+        let (of_lease, objects): (Vec<_>, Vec<_>) = versions
             .chain(markers)
             .filter_map(|(key, version)| {
                 s3::ObjectIdentifier::builder()
@@ -624,7 +669,8 @@ async fn empty(account: &Account, name: &str, progress: &Progress) -> Result<(),
                     .build()
                     .ok()
             })
-            .collect();
+            .partition(|object: &s3::ObjectIdentifier| object.key() == LEASE_KEY);
+        lease.extend(of_lease);
         if !objects.is_empty() {
             progress.waiting_for(format!("{} object versions to be deleted", objects.len()));
             remove(account, name, objects).await?;
@@ -657,8 +703,15 @@ async fn empty(account: &Account, name: &str, progress: &Progress) -> Result<(),
             .await;
         call.said("s3", "AbortMultipartUpload").or_missing()?;
     }
+    while !lease.is_empty() {
+        let rest = lease.split_off(lease.len().min(MOST_AT_ONCE));
+        remove(account, name, std::mem::replace(&mut lease, rest)).await?;
+    }
     Ok(())
 }
+
+/// As many objects as S3 deletes in one call.
+const MOST_AT_ONCE: usize = 1000;
 
 async fn remove(
     account: &Account,

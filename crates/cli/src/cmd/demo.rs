@@ -11,7 +11,7 @@ use ecspipe_sandbox::local;
 use ecspipe_sandbox::server::Server;
 
 use super::sandbox::{failure, open};
-use crate::args::{Colour, Demo, Follow, Format, Global, Init, Reroute, Until, Up, Watch};
+use crate::args::{Colour, Demo, Follow, Format, Global, Init, Lease, Reroute, Until, Up, Watch};
 use crate::exit::{Exit, Failure};
 use crate::place::Place;
 use crate::report::style::{Style, span};
@@ -150,7 +150,11 @@ impl<'a> Tour<'a> {
             "make the account: network, balancer, cluster, service, pipeline",
         );
         self.command("up --yes");
-        super::up::exec(&self.global, &Up { yes: true }, &self.stage).await?;
+        let up = Up {
+            yes: true,
+            lease: Lease::default(),
+        };
+        super::up::exec(&self.global, &up, &self.stage).await?;
         self.outputs = self.fetch_outputs().await?;
         let old = self.settled_production().await?;
         world.err(format!(

@@ -31,6 +31,7 @@ use ecspipe_provision::{ApplyOptions, CloudErrorKind, Key, Made, Outcome, Plan};
 
 use crate::args::{Args, Command, Global};
 use crate::exit::{Exit, Failure};
+use crate::lease::Lease;
 use crate::place::Place;
 use crate::report;
 use crate::report::rollout::Follow;
@@ -63,29 +64,39 @@ pub(crate) async fn exec(args: &Args, world: &World) -> Result<Exit, Failure> {
     }
 }
 
-/// Carries out a plan and shows it; an error when some of it could not be done.
+/// Carries out a plan under a lease and shows it; an error when some of it could not be done.
 async fn carry_out(
     global: &Global,
     world: &World,
     place: &Place,
     plan: &Plan,
+    lease: &Lease<'_>,
 ) -> Result<BTreeMap<Key, Made>, Failure> {
     let mut run = report::provision::Run::new(world, global);
     let options = ApplyOptions::default();
     let outcome = ecspipe_provision::apply(
-        &place.account,
+        &lease.over(&place.account),
         plan,
         &options,
         |event| run.event(&event),
-        world.cancel(),
+        lease.cancel(),
     )
     .await?;
     run.close(&outcome);
     if outcome.is_complete() {
-        Ok(outcome.known)
-    } else {
-        Err(incomplete(&outcome))
+        return Ok(outcome.known);
     }
+    let failure = incomplete(&outcome);
+    Err(match lease.lost() {
+        Some(lost) => {
+            let lost = report::lease::lost(&lost, Exit::Incomplete);
+            Failure {
+                details: [vec![failure.message], failure.details].concat(),
+                ..lost
+            }
+        }
+        None => failure,
+    })
 }
 
 /// What went wrong, once a cause, with the command that goes on.

@@ -1,10 +1,11 @@
-//! `up`: makes the account as the spec says. Must not plan or carry out by itself.
+//! `up`: makes the account as the spec says, under the app's lease. Must not plan or carry out by itself.
 
 use ecspipe_deploy::Rollouts as _;
-use ecspipe_provision::{Detail, HeldBack};
+use ecspipe_provision::{ActionKind, Detail, HeldBack, Kind, Plan};
 
 use crate::args::{Format, Global, Up};
 use crate::exit::{Exit, Failure};
+use crate::lease::Lease;
 use crate::place::Place;
 use crate::report;
 use crate::report::plan::{Shown, View};
@@ -13,21 +14,24 @@ use crate::world::World;
 pub(crate) async fn exec(global: &Global, args: &Up, world: &World) -> Result<Exit, Failure> {
     world.at_second_interrupt(Exit::Incomplete);
     let place = Place::open_to_change(global, world).await?;
-    let (graph, inventory) = place.look(Detail::Properties).await?;
-    let plan = super::plan::of(&place, &graph, inventory).await?;
-    // The plan is talk here; the data is the outputs at the end.
-    let shown = Shown::new(plan, place.title(), View::default());
-    report::plan::plan(&world.talking(), &global.human(), &shown);
-    let plan = shown.plan;
-    if !plan.refusals.is_empty() {
-        return Err(ecspipe_provision::Error::Refused(plan.refusals).into());
-    }
-    if !plan.steps.is_empty() && !args.yes && !world.confirm("make these changes?", "--yes")? {
+    let mut lease = Lease::take(&place, world, &args.lease, "ecspipe up").await?;
+    let ended = make(global, args, world, &place, &mut lease).await;
+    lease.end(ended).await
+}
+
+async fn make(
+    global: &Global,
+    args: &Up,
+    world: &World,
+    place: &Place,
+    lease: &mut Lease<'_>,
+) -> Result<Exit, Failure> {
+    let Some(plan) = agreed(global, args, world, place, lease).await? else {
         world.err("nothing was done");
         return Ok(Exit::Refused);
-    }
-    let known = super::carry_out(global, world, &place, &plan).await?;
-    if put_first_bundle(&place).await? {
+    };
+    let known = super::carry_out(global, world, place, &plan, lease).await?;
+    if put_first_bundle(place, &plan).await? {
         world.err(
             "the deployment files are in S3; from now on a push to the source repository deploys",
         );
@@ -67,11 +71,60 @@ fn held_back(held_back: &[HeldBack]) -> Failure {
     }
 }
 
+/// The plan of what was seen while the lease was held, once the user agrees; `None` where they don't. In an account without the app's
+/// bucket nobody can hold the lease. There the plan comes first, then the user's word, then the bucket and the lease in it; and if
+/// somebody was there in between, it is all seen anew.
+async fn agreed(
+    global: &Global,
+    args: &Up,
+    world: &World,
+    place: &Place,
+    lease: &mut Lease<'_>,
+) -> Result<Option<Plan>, Failure> {
+    let mut seen: Option<Plan> = None;
+    loop {
+        let (graph, inventory) = place.look(Detail::Properties).await?;
+        let mut plan = super::plan::of(place, &graph, inventory).await?;
+        if !plan.refusals.is_empty() && !lease.is_held() {
+            // What was seen may be half of what somebody else is making at this moment: then there is a lease by now.
+            lease.ask_again().await?;
+            if lease.is_held() {
+                continue;
+            }
+        }
+        if seen.as_ref() != Some(&plan) {
+            // The plan is talk here; the data is the outputs at the end.
+            let shown = Shown::new(plan, place.title(), View::default());
+            report::plan::plan(&world.talking(), &global.human(), &shown);
+            plan = shown.plan;
+            if !plan.refusals.is_empty() {
+                return Err(ecspipe_provision::Error::Refused(plan.refusals).into());
+            }
+            lease.open()?;
+            if !plan.steps.is_empty()
+                && !args.yes
+                && !world.confirm("make these changes?", "--yes")?
+            {
+                return Ok(None);
+            }
+        }
+        lease.assured().await?;
+        if lease.is_held() || plan.steps.is_empty() || lease.found(&graph).await? {
+            return Ok(Some(plan));
+        }
+        seen = Some(plan);
+    }
+}
+
 /// Puts the deployment files where there are none yet, so that the first push finds them. Later ones travel with `deploy`: `up`
 /// never starts a rollout of an app that runs.
-async fn put_first_bundle(place: &Place) -> Result<bool, Failure> {
+async fn put_first_bundle(place: &Place, plan: &Plan) -> Result<bool, Failure> {
     let target = place.target();
-    if place.account.bundle(&target).await?.is_some() {
+    let in_new_bucket = plan
+        .steps
+        .iter()
+        .any(|step| step.key.kind == Kind::Bucket && step.action.kind() == ActionKind::Create);
+    if !in_new_bucket && place.account.bundle(&target).await?.is_some() {
         return Ok(false);
     }
     let bundle = place.bundle().await?;

@@ -1,6 +1,7 @@
 //! What a person sees: errors, plans, progress, rollouts. Must not decide exit codes or talk to AWS.
 
 pub(crate) mod doctor;
+pub(crate) mod lease;
 pub(crate) mod plan;
 pub(crate) mod policy;
 pub(crate) mod provision;

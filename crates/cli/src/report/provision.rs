@@ -72,7 +72,12 @@ impl<'a> Run<'a> {
             } => self.fail(*step, key, *action, error),
             Event::StepSkipped { key, because, .. } => self.skip(key, because),
             Event::Cancelled { in_flight } => {
-                self.say(format!("stopping: {in_flight} steps in flight are finished, nothing new is begun (Ctrl-C again stops at once)"));
+                let again = match self.world.cancel().is_cancelled() {
+                    true => " (Ctrl-C again stops at once)",
+                    // It was the lease that was lost.
+                    false => ": somebody has taken the lease away",
+                };
+                self.say(format!("stopping: {in_flight} steps in flight are finished, nothing new is begun{again}"));
             }
         }
     }

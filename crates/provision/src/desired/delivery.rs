@@ -24,6 +24,8 @@ const ARTIFACT_DAYS: u32 = 90;
 /// Days for which an overwritten object can be had back, above all an older bundle: a pipeline run that waits still reads its
 /// own version.
 const NONCURRENT_DAYS: u32 = 90;
+/// Days after which what was a lease goes: the least that S3 takes.
+const LEASE_DAYS: u32 = 1;
 /// Days for which an expired artifact can be had back.
 const EXPIRED_ARTIFACT_DAYS: u32 = 1;
 /// Days after which an unfinished upload goes, which nobody sees but everybody pays for.
@@ -101,7 +103,15 @@ fn lifecycle(place: &Place<'_>) -> BTreeSet<LifecycleRule> {
         expire_noncurrent_days: Some(NONCURRENT_DAYS),
         abort_upload_days: Some(ABORT_UPLOAD_DAYS),
     };
-    [artifacts, everything].into()
+    // Every renewal is a version; the last one stays and says who worked last.
+    let lease = LifecycleRule {
+        id: "lease".to_owned(),
+        prefix: place.names.lease_key().to_owned(),
+        expire_days: None,
+        expire_noncurrent_days: Some(LEASE_DAYS),
+        abort_upload_days: None,
+    };
+    [artifacts, everything, lease].into()
 }
 
 /// Tags stand for one image for ever, so that what was tested is what runs; only the layer cache is overwritten.

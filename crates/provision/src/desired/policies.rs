@@ -34,6 +34,7 @@ pub(super) fn key(place: &Place<'_>) -> Policy {
 }
 
 /// Nothing in clear text on the wire, nothing encrypted with another key. Without a header the bucket's default encryption applies.
+/// The lease alone is encrypted with S3's own key: it has to be readable when the app's key is not yet there, or gone before it.
 pub(super) fn bucket(place: &Place<'_>, name: &str, key: &str) -> Policy {
     let bucket = place.s3_arn(name);
     let objects = format!("{bucket}/*");
@@ -57,9 +58,15 @@ pub(super) fn bucket(place: &Place<'_>, name: &str, key: &str) -> Policy {
         "StringNotEquals": { "s3:x-amz-server-side-encryption-aws-kms-key-id": key },
         "Null": { "s3:x-amz-server-side-encryption-aws-kms-key-id": "false" },
     });
+    let mut kms_only = deny("KmsOnly", "s3:PutObject", json!([]), not_kms);
+    if let Some(statement) = kms_only.as_object_mut() {
+        statement.remove("Resource");
+        let lease = format!("{bucket}/{}", place.names.lease_key());
+        statement.insert("NotResource".to_owned(), json!(lease));
+    }
     policy(vec![
         deny("TlsOnly", "s3:*", json!([bucket, objects]), insecure),
-        deny("KmsOnly", "s3:PutObject", json!(objects), not_kms),
+        kms_only,
         deny("RightKey", "s3:PutObject", json!(objects), other_key),
     ])
 }

@@ -8,6 +8,7 @@ use crate::resource::{Kind, Resource};
 pub(super) fn allow(sheet: &mut Sheet<'_>) {
     keys(sheet);
     buckets(sheet);
+    lease(sheet);
     log_groups(sheet);
     images(sheet);
     roles(sheet);
@@ -170,6 +171,28 @@ fn buckets(sheet: &mut Sheet<'_>) {
             objects,
         );
     }
+}
+
+/// The lease, under which one operator at a time works. Its key is S3's own, so that KMS has no say in it.
+fn lease(sheet: &mut Sheet<'_>) {
+    if !sheet.makes() && !sheet.removes() {
+        return;
+    }
+    let bucket = sheet.names.bucket("artifacts");
+    let object = sheet.s3_arn(&format!("{bucket}/{}", sheet.names.lease_key()));
+    sheet.allow(
+        "Lease",
+        "takes, renews and gives back the lease under which one operator at a time works, and sees who holds it",
+        &["s3:GetObject", "s3:PutObject"],
+        [object],
+    );
+    let arn = sheet.s3_arn(&bucket);
+    sheet.allow(
+        "LeaseMissing",
+        "lets S3 say that there is no lease yet, instead of denying access",
+        &["s3:ListBucket"],
+        [arn],
+    );
 }
 
 fn log_groups(sheet: &mut Sheet<'_>) {

@@ -315,7 +315,9 @@ impl<'a> Planner<'a> {
             .filter(|have| have.key.as_ref().is_some_and(|key| !wanted(key)));
         let mut unwanted: Vec<&Have> = unwanted.chain(&self.inventory.duplicates).collect();
         unwanted.sort_by_key(|have| std::cmp::Reverse(have.resource.kind()));
-        let unwanted = users_first(unwanted);
+        let mut unwanted = users_first(unwanted);
+        // The lease lies in the bucket, and has to be held until there is nothing else.
+        unwanted.sort_by_key(|have| goes_last(self.options.mode, have.resource.kind()));
         for have in unwanted {
             self.delete(have);
         }
@@ -344,7 +346,7 @@ impl<'a> Planner<'a> {
             );
         }
         let users = |step: &&Step| {
-            needs(step.key.kind, key.kind)
+            goes_before(self.options.mode, step.key.kind, key.kind)
                 || opens_a_way_out(step, &key)
                 || (step.key.kind == key.kind
                     && key.kind.needs().contains(&key.kind)
@@ -585,6 +587,21 @@ pub(crate) fn needs(user: Kind, used: Kind) -> bool {
         closure
     });
     CLOSURE.contains(&(user, used))
+}
+
+/// Whether things of the kind are the last to go in a teardown. The lease lies in the bucket, and is held until all else is gone, even
+/// the key that encrypts what lies beside it.
+fn goes_last(mode: Mode, kind: Kind) -> bool {
+    mode == Mode::Down && kind == Kind::Bucket
+}
+
+/// Whether what is done to a thing of the kind `first` is done before one of the kind `then` is deleted.
+pub(crate) fn goes_before(mode: Mode, first: Kind, then: Kind) -> bool {
+    match (goes_last(mode, first), goes_last(mode, then)) {
+        (false, true) => true,
+        (true, false) => false,
+        _ => needs(first, then),
+    }
 }
 
 /// Whether a text of the resource's properties is `id`.

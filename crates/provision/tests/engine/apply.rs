@@ -273,6 +273,30 @@ fn what_nobody_wants_any_more_goes() {
     assert_settled(&cloud, &single);
 }
 
+/// The lease lies in the bucket: until that goes, nobody else may begin.
+#[test]
+fn in_a_teardown_the_bucket_goes_last() {
+    let cloud = Memory::new();
+    up(&cloud, &tutorial());
+    let mut plan = plan_for(&cloud, &tutorial(), DOWN);
+    let last = plan.steps.last_mut().unwrap();
+    assert_eq!(last.key.to_string(), "bucket/artifacts");
+    assert_eq!(last.after, (0..last.id).collect());
+    // What it waits for through nothing else: the key that encrypts what is in it.
+    let key = plan
+        .steps
+        .iter()
+        .find(|step| step.key.kind == Kind::EncryptionKey);
+    let key = key.unwrap().id;
+    plan.steps.last_mut().unwrap().after.remove(&key);
+    assert_eq!(
+        ecspipe_provision::check(&plan),
+        [
+            "bucket/artifacts (39): something that may need it, or the lease that lies in it, isn't done before"
+        ]
+    );
+}
+
 #[test]
 fn a_source_repository_goes_only_when_asked() {
     let cloud = Memory::new();

@@ -116,10 +116,12 @@ pub(super) fn read(desk: &mut Desk<'_>) -> Option<()> {
         }
         "DeleteObject" => {
             object.need(desk, "s3:DeleteObject", "s3:DeleteObjectVersion");
+            object.compare(desk);
         }
         "DeleteObjects" => delete_many(desk, &object.bucket),
         "PutObject" => {
             put(desk, &object);
+            object.compare(desk);
             object.encrypt(desk, "kms:GenerateDataKey");
         }
         "CopyObject" => copy(desk, &object),
@@ -253,6 +255,16 @@ impl Object {
             if let Some(value) = headers.get(name) {
                 need.context.set(&format!("s3:{name}"), value.clone());
             }
+        }
+    }
+
+    /// Whoever makes an ETag the condition learns whether the object has it, and needs to be allowed to read it (S3's user guide,
+    /// "How to prevent object overwrites with conditional writes" and "How to perform conditional deletes").
+    fn compare(&self, desk: &mut Desk<'_>) {
+        let tag = desk.call.http.headers.get("if-match");
+        if tag.is_some_and(|tag| tag != "*") {
+            let arn = self.arn(desk);
+            desk.need("s3:GetObject", arn);
         }
     }
 
