@@ -89,7 +89,7 @@ async fn what_nobody_asks_for_agrees_with_the_models() {
     let role = trust(&stage, "function", "lambda.amazonaws.com");
     let function = json!({
         "FunctionName": "check", "Runtime": "python3.13", "Handler": "index.handler", "Role": role, "Code": {"ZipFile": "UEs="},
-        "Environment": {"Variables": {"A": "b"}}, "Tags": {"team": "web"},
+        "Environment": {"Variables": {"MODE": "strict"}}, "Tags": {"team": "web"},
     });
     ask(sandbox, "lambda", "CreateFunction", function.clone()).await;
     ask(sandbox, "lambda", "CreateFunction", function).await;

@@ -258,7 +258,7 @@ fn create(world: &mut World, call: &Call) -> Result<Reply, Fault> {
 fn delete(world: &mut World, call: &Call) -> Result<Reply, Fault> {
     let name = wanted(world, call)?.name.clone();
     world.at(&call.region).lambda.functions.remove(&name);
-    Ok(Reply::Raw(204, Vec::new(), Bytes::new()))
+    Ok(Reply::Value(json!({})))
 }
 
 fn get(world: &mut World, call: &Call) -> Result<Reply, Fault> {
