@@ -35,7 +35,7 @@ pub struct Artifact {
 }
 
 /// Why nothing could be rendered.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum RenderError {
     /// The files would not work: change the spec, or the place it is rendered for.
@@ -126,5 +126,5 @@ pub fn resolved_yaml(spec: &Spec) -> Result<String, RenderError> {
 /// A user's own handlebars template, rendered with `spec` (resolved; an optional key that is absent is null), `facts` and
 /// `names` (as AWS sees them). An unknown variable is an error, nothing is escaped, and `{{json x}}` writes JSON.
 pub fn template(spec: &Spec, facts: &Facts, text: &str) -> Result<String, RenderError> {
-    templates::render(text, &templates::context(spec, facts)?)
+    templates::Template::read(text)?.render(&templates::context(spec, facts)?)
 }

@@ -9,32 +9,45 @@ use serde_json::{Value, json};
 
 use crate::RenderError;
 
-/// `text` rendered with `context`.
-pub(crate) fn render(text: &str, context: &Value) -> Result<String, RenderError> {
-    let mut engine = Handlebars::new();
-    engine.set_strict_mode(true);
-    engine.register_escape_fn(no_escape);
-    engine.register_helper("json", Box::new(write_json));
-    engine
-        .register_template_string("template", text)
-        .map_err(|error| {
-            let (line, column) = error
-                .pos()
-                .map_or((None, None), |(line, column)| (Some(line), Some(column)));
-            RenderError::Template {
-                line,
-                column,
-                message: error.reason().to_string(),
-            }
-        })?;
-    engine
-        .render("template", context)
-        .map_err(|error| RenderError::Template {
-            line: error.line_no,
-            column: error.column_no,
-            message: reason(&error),
-        })
+/// A template that was read once and is rendered as often as wanted.
+pub(crate) struct Template(Handlebars<'static>);
+
+impl Template {
+    /// The template that `text` is.
+    pub(crate) fn read(text: &str) -> Result<Self, RenderError> {
+        let mut engine = Handlebars::new();
+        engine.set_strict_mode(true);
+        engine.register_escape_fn(no_escape);
+        engine.register_helper("json", Box::new(write_json));
+        engine
+            .register_template_string(NAME, text)
+            .map_err(|error| {
+                let (line, column) = error
+                    .pos()
+                    .map_or((None, None), |(line, column)| (Some(line), Some(column)));
+                RenderError::Template {
+                    line,
+                    column,
+                    message: error.reason().to_string(),
+                }
+            })?;
+        Ok(Self(engine))
+    }
+
+    /// The template with what `context` holds.
+    pub(crate) fn render(&self, context: &Value) -> Result<String, RenderError> {
+        self.0
+            .render(NAME, context)
+            .map_err(|error| RenderError::Template {
+                line: error.line_no,
+                column: error.column_no,
+                message: reason(&error),
+            })
+    }
 }
+
+/// What the one template of an engine is called.
+const NAME: &str = "template";
 
 /// What a user's template sees.
 pub(crate) fn context(spec: &Spec, facts: &Facts) -> Result<Value, RenderError> {
