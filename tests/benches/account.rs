@@ -27,7 +27,7 @@ use ecspipe_sandbox::faults::{Rule, Strike};
 use ecspipe_sandbox::services::quotas;
 use serde_json::json;
 
-use crate::place::{Place, sandbox};
+use crate::place::{Place, sandbox, without_latency};
 use crate::stage::{REGION, Stage, TUTORIAL};
 use crate::timeline::{Timeline, carry_out};
 
@@ -38,6 +38,7 @@ fn main() {
         .build()
         .unwrap();
     runtime.block_on(async {
+        without_waiting().await;
         the_tutorial().await;
         the_longest_chain().await;
         many_apps().await;
@@ -78,6 +79,24 @@ async fn run(stage: &Stage, command: &str) -> Cost {
     }
 }
 
+/// The calls without those that only wait.
+async fn without_waiting() {
+    let place = Place::within(&without_latency(), place::spec(TUTORIAL)).await;
+    let (sandbox, count) = (&place.sandbox, |name: &str, most: f64| {
+        let calls = place.sandbox.counts().values().sum::<u64>() as f64;
+        let what = format!("`{name}`, where AWS takes no time");
+        row("a", &what, calls, "calls", Some(most));
+        place.sandbox.reset_counts();
+    });
+    sandbox.reset_counts();
+    place.up().await;
+    count("up", 120.0);
+    place.assert_settled().await;
+    count("plan", 30.0);
+    place.down(true).await;
+    count("down", 130.0);
+}
+
 /// The commands of an app's life, with the targets for their calls.
 const LIFE: [(&str, f64); 3] = [
     ("up --yes", 120.0),
@@ -90,11 +109,12 @@ async fn the_tutorial() {
     for (command, most) in LIFE {
         let name = name(command);
         let cost = run(&stage, command).await;
-        row("a", &format!("`{name}`"), cost.calls(), "calls", Some(most));
+        let what = format!("`{name}`, AWS's times");
+        row("a", &what, cost.calls(), "calls", Some(most));
         let real = cost.real.as_secs_f64();
         let what = format!("`{name}`, no latency, on this machine");
         row("a", &what, real, "s", Some(2.0));
-        let what = format!("`{name}`, AWS's times, no latency");
+        let what = format!("`{name}`, AWS's times, no latency, on AWS's clock");
         row("a", &what, cost.passed.as_secs_f64(), "s", None);
     }
     let stage = Stage::new(TUTORIAL);
@@ -107,7 +127,8 @@ async fn the_tutorial() {
     });
     for (command, _) in LIFE {
         let cost = run(&stage, command).await;
-        let what = format!("`{}`, AWS's times, 50 ms a call", name(command));
+        let name = name(command);
+        let what = format!("`{name}`, AWS's times, 50 ms a call, on AWS's clock");
         row("a", &what, cost.passed.as_secs_f64(), "s", None);
     }
 }
@@ -152,7 +173,9 @@ async fn many_apps() {
     for number in 0..100 {
         let (name, file) = (app(number), file(number));
         std::fs::create_dir_all(stage.folder.path().join("apps").join(&name)).unwrap();
-        stage.write(&file, &TUTORIAL.replace("ecs-deployment-pipeline", &name));
+        // Without tasks, which would be most of what the sandbox has to do here.
+        let spec = TUTORIAL.replace("ecs-deployment-pipeline", &name);
+        stage.write(&file, &spec.replace("desired_count: 1", "desired_count: 0"));
         stage.run(&format!("up --yes -f {file}")).await.exits(0);
         if ![1, 10, 100].contains(&(number + 1)) {
             continue;

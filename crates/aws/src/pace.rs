@@ -194,10 +194,11 @@ pub struct Wait {
 pub(crate) const SOON: Wait = Wait::new(2, 2, 120);
 /// What takes tens of seconds, such as a service's tasks that drain, or a deployment that is stopped.
 pub(crate) const LATER: Wait = Wait::new(5, 5, 20 * 60);
-/// What takes a minute at the least and some three usually: gateways, endpoints (AWS.md §3.2).
-pub(crate) const MINUTES: Wait = Wait::new(45, 10, 15 * 60);
-/// A load balancer takes two minutes at the least.
-pub(crate) const BALANCER: Wait = Wait::new(60, 10, 15 * 60);
+/// What takes a minute at the least and some three usually: gateways, endpoints (AWS.md §3.2). Others wait longer for the
+/// balancer, so that nobody waits for the looks between.
+pub(crate) const MINUTES: Wait = Wait::new(60, 15, 15 * 60);
+/// A load balancer takes two to four minutes, and everything else waits for it: looked at often, though not from the start.
+pub(crate) const BALANCER: Wait = Wait::new(100, 10, 15 * 60);
 /// What AWS releases by itself after its owner is gone: network interfaces take up to 15 minutes (AWS.md §3.2).
 pub(crate) const RELEASE: Wait = Wait::new(20, 10, 15 * 60);
 

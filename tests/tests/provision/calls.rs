@@ -6,7 +6,7 @@ use ecspipe_sandbox::Sandbox;
 use ecspipe_sandbox::faults::{Rule, Strike};
 use ecspipe_sandbox::wire::Fault;
 
-use super::place::{Place, REGION, TUTORIAL, sandbox, spec, without_latency};
+use super::place::{Place, REGION, SHORTEST, TUTORIAL, sandbox, spec, without_latency};
 
 /// The calls since the last count, shown by operation for whoever looks why they are too many.
 #[allow(
@@ -58,8 +58,25 @@ async fn waiting_takes_few_calls() {
     let quick = count_all(&without_latency()).await;
     let slow = count_all(&sandbox()).await;
     for (quick, slow) in quick.iter().zip(slow) {
-        assert!(slow <= quick + 40, "{slow} calls instead of {quick}");
+        assert!(slow <= quick + 12, "{slow} calls instead of {quick}");
     }
+}
+
+/// What others have in the account costs an app no call.
+#[tokio::test(start_paused = true)]
+async fn neighbours_cost_nothing() {
+    let sandbox = sandbox();
+    let app = |name: &str| {
+        let network = "network: { zones: 2, nat: single }\n";
+        spec(&format!("{}{network}", SHORTEST.replace("web", name)))
+    };
+    let place = Place::within(&sandbox, app("web")).await;
+    place.up().await;
+    let alone = counted(&place).await;
+    for neighbour in ["shop", "blog"] {
+        Place::within(&sandbox, app(neighbour)).await.up().await;
+    }
+    assert_eq!(counted(&place).await, alone);
 }
 
 /// The account's tag index is only a shortcut: what it doesn't list as wanted is asked of the services.

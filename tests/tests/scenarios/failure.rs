@@ -552,7 +552,7 @@ async fn a_network_that_goes_away_in_the_middle_of_up() {
         kinds.sort();
         kinds
     };
-    for skip in [60, 120] {
+    for skip in [60, 105] {
         let stage = Stage::new(TUTORIAL);
         stage.sandbox.faults().add(Rule {
             service: None,
