@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Method, Request, Response};
@@ -26,6 +27,12 @@ struct Dial {
     /// Whether calls that come faster than AWS takes them are refused.
     #[serde(skip_serializing_if = "Option::is_none")]
     rates: Option<bool>,
+    /// For how many seconds EC2 doesn't know what it has just made.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    lag: Option<f64>,
+    /// For how many seconds no service can assume a new role.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    roles_spread: Option<f64>,
     /// What goes wrong with tasks, by image.
     #[serde(skip_serializing_if = "ByImage::is_empty")]
     tasks: ByImage,
@@ -433,6 +440,8 @@ fn faults(sandbox: &Sandbox) -> Value {
         builds: faults.dials.builds.clone(),
         actions: faults.dials.actions.clone(),
         alarms: faults.dials.alarms.clone(),
+        lag: faults.lag().map(|span| span.as_secs_f64()),
+        roles_spread: faults.roles_spread.map(|span| span.as_secs_f64()),
     })
 }
 
@@ -441,9 +450,21 @@ fn add_faults(sandbox: &Sandbox, body: &Bytes) -> Response<Bytes> {
         Ok(dial) => dial,
         Err(error) => return refuse(400, &format!("not a list of faults: {error}")),
     };
+    let spans = [dial.lag, dial.roles_spread]
+        .map(|seconds| seconds.map(Duration::try_from_secs_f64).transpose());
+    let [Ok(lag), Ok(roles_spread)] = spans else {
+        return refuse(
+            400,
+            "lag and roles_spread are numbers of seconds, 0 or more",
+        );
+    };
+    if lag.is_some() {
+        sandbox.lag(lag);
+    }
     {
         let mut faults = sandbox.faults();
         faults.dials.extend(dial.inside());
+        faults.roles_spread = roles_spread.or(faults.roles_spread);
         dial.rules.into_iter().for_each(|rule| faults.add(rule));
         faults.unhealthy_images.extend(dial.unhealthy_images);
         if dial.chaos.is_some() {

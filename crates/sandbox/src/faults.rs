@@ -3,6 +3,7 @@
 mod chaos;
 mod forms;
 mod functions;
+mod lag;
 mod pipelines;
 mod rates;
 mod runs;
@@ -16,8 +17,10 @@ use serde::{Deserialize, Serialize};
 
 pub use self::chaos::Chaos;
 pub use self::forms::{failed, throttled};
+use self::forms::{over_quota, taken};
 pub(crate) use self::functions::of_function;
 pub use self::functions::{Behaviour, ByFunction, Course};
+pub(crate) use self::lag::named;
 pub use self::pipelines::{ActionEnd, ActionFault, BuildEnd, BuildFault, ByAction, ByProject};
 pub(crate) use self::pipelines::{of_action, of_project};
 pub use self::runs::{ByCommand, RunEnd};
@@ -26,8 +29,9 @@ use crate::clock::Millis;
 use crate::wire::{Call, Fault};
 use crate::world::World;
 
-/// What strikes a call. In JSON: `"reset"`, `"lose_answer"`, `"kill_caller"`, `"no_answer"`, `"throttle"`, `{"fail": 503}`,
-/// `{"delay": 2.5}`, `{"refuse": {"status": 400, "code": "Throttling", "message": "Rate exceeded"}}`.
+/// What strikes a call. In JSON: `"reset"`, `"lose_answer"`, `"kill_caller"`, `"no_answer"`, `"throttle"`, `"taken"`, `"over_quota"`,
+/// `{"fail": 503}`, `{"delay": 2.5}`, `{"refuse": {"status": 400, "code": "Throttling", "message": "Rate exceeded"}}`,
+/// `{"end_failed": {"code": "Gateway.NotAttached", "message": "Network vpc-1 has no Internet gateway attached"}}`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Strike {
@@ -37,6 +41,13 @@ pub enum Strike {
     Throttle,
     /// The call has no effect: the service failed by itself, with this status (500 or 503), in its own words.
     Fail(u16),
+    /// The call has no effect: somebody else has the name, says the service in its own words. Strikes creations of what has a name.
+    Taken,
+    /// The call has no effect: there are as many already as there may be, says the service. Strikes creations that a quota counts.
+    OverQuota,
+    /// The call is answered as if all were well, but what it makes ends `failed` for this reason. Strikes creations of NAT gateways and
+    /// load balancers, which alone can end so.
+    EndFailed(#[serde(with = "Refusal")] Fault),
     /// The call has no effect: the connection ends before it arrives.
     Reset,
     /// The call has no effect and no answer, though the connection stays: a caller without patience waits for ever.
@@ -115,10 +126,13 @@ pub struct Faults {
     rules: Vec<Rule>,
     chaos: Option<chaos::Running>,
     rates: Option<rates::Rates>,
+    lag: Option<lag::Lag>,
     /// The access keys of callers that were killed.
     dead: BTreeSet<String>,
     /// Tasks of these images never get healthy.
     pub unhealthy_images: Vec<String>,
+    /// How long a new role or a changed trust policy takes until services see it, where it isn't as long as usual.
+    pub roles_spread: Option<Duration>,
     /// What goes wrong inside the account.
     pub dials: Dials,
 }
@@ -186,6 +200,10 @@ pub(crate) struct Outcome {
     pub(crate) before: Option<Before>,
     pub(crate) lose_answer: bool,
     pub(crate) kill_caller: bool,
+    /// Why what the call makes ends `failed`.
+    pub(crate) end_failed: Option<Fault>,
+    /// What the call doesn't see yet; `None` where nothing is ever unseen.
+    pub(crate) unseen: Option<BTreeSet<String>>,
 }
 
 /// What keeps a call from having its effect.
@@ -204,11 +222,32 @@ impl Outcome {
             Strike::Fail(status) => {
                 self.before = Some(Before::Refused(failed(&call.service, *status)));
             }
+            // `strikes` has left out what has no such words.
+            Strike::Taken => self.before = taken(call).map(Before::Refused),
+            Strike::OverQuota => self.before = over_quota(call).map(Before::Refused),
+            Strike::EndFailed(fault) => self.end_failed = Some(fault.clone()),
             Strike::Reset => self.before = Some(Before::Reset),
             Strike::NoAnswer => self.before = Some(Before::NoAnswer),
             Strike::LoseAnswer => self.lose_answer = true,
             Strike::KillCaller => self.kill_caller = true,
             Strike::Delay(span) => self.delay = Some(self.delay.unwrap_or_default().max(*span)),
+        }
+    }
+}
+
+impl Strike {
+    /// Whether it can strike `call` at all.
+    fn strikes(&self, call: &Call) -> bool {
+        match self {
+            Self::Taken => taken(call).is_some(),
+            Self::OverQuota => over_quota(call).is_some(),
+            Self::EndFailed(_) => {
+                matches!(
+                    call.operation.as_str(),
+                    "CreateNatGateway" | "CreateLoadBalancer"
+                )
+            }
+            _ => true,
         }
     }
 }
@@ -239,13 +278,41 @@ impl Faults {
         self.rates.as_ref().map(rates::Rates::refused)
     }
 
+    /// From now on EC2 doesn't know for `span` what it has just made, or again at once.
+    pub(crate) fn set_lag(
+        &mut self,
+        span: Option<Duration>,
+        there: impl IntoIterator<Item = String>,
+    ) {
+        self.lag = span.map(lag::Lag::new);
+        if let Some(lag) = &mut self.lag {
+            lag.notice(there, None);
+        }
+    }
+
+    /// For how long EC2 doesn't know what it has just made.
+    pub fn lag(&self) -> Option<Duration> {
+        self.lag.as_ref().map(lag::Lag::span)
+    }
+
+    /// Tells what is there after a call, for the lag.
+    pub(crate) fn notice(&mut self, ids: Vec<String>, now: Millis) {
+        if let Some(lag) = &mut self.lag {
+            lag.notice(ids, Some(now));
+        }
+    }
+
     /// By what chance calls are struck.
     pub fn chaos(&self) -> Option<&Chaos> {
         self.chaos.as_ref().map(chaos::Running::chaos)
     }
 
-    /// Tells the account what goes wrong in it.
+    /// Tells the account what goes wrong in it, and how long roles take to be known.
     pub(crate) fn dial(&self, world: &mut World) {
+        let spread = self
+            .roles_spread
+            .map(|span| i64::try_from(span.as_millis()));
+        world.iam.spread = spread.and_then(Result::ok);
         let mut want = self.dials.clone();
         for image in &self.unhealthy_images {
             want.tasks
@@ -260,14 +327,19 @@ impl Faults {
         self.rules.clear();
         self.chaos = None;
         self.rates = None;
+        self.lag = None;
         self.dead.clear();
         self.unhealthy_images.clear();
         self.dials = Dials::default();
+        self.roles_spread = None;
     }
 
     /// What is to be done with a call that comes at `now`.
     pub(crate) fn strike(&mut self, call: &Call, now: Millis) -> Outcome {
-        let mut outcome = Outcome::default();
+        let mut outcome = Outcome {
+            unseen: self.lag.as_ref().map(|lag| lag.unseen(call, now)),
+            ..Outcome::default()
+        };
         if let Some(rates) = &mut self.rates
             && rates.refuses(&call.region, &call.service, &call.operation, now)
         {
@@ -276,7 +348,9 @@ impl Faults {
         for rule in self.rules.iter_mut().filter(|rule| rule.times > 0) {
             let matches =
                 |want: &Option<String>, have: &str| want.as_deref().is_none_or(|want| want == have);
-            if !matches(&rule.service, &call.service) || !matches(&rule.operation, &call.operation)
+            if !matches(&rule.service, &call.service)
+                || !matches(&rule.operation, &call.operation)
+                || !rule.strike.strikes(call)
             {
                 continue;
             }

@@ -224,8 +224,11 @@ impl Sandbox {
             Some(Before::NoAnswer) => return std::future::pending().await,
             Some(Before::Refused(fault)) => wire::encode_fault(&call, &fault),
             None => {
-                let mut world = self.world();
-                wire::encode(&call, answer(&mut world, &call))
+                let answer = answer(&mut self.world(), &call, &verdict);
+                if verdict.unseen.is_some() {
+                    self.notice();
+                }
+                wire::encode(&call, answer)
             }
         };
         // Elsewhere a date of the sandbox's own time would make an SDK believe that its clock is wrong, and sign refused calls anew.
@@ -246,6 +249,21 @@ impl Sandbox {
             return self.kill(&call, life, response);
         }
         response
+    }
+
+    /// From now on EC2 doesn't know everywhere for `span` what it has just made; `None`: it does again at once.
+    pub fn lag(&self, span: Option<std::time::Duration>) {
+        let there = network(&self.world());
+        self.faults().set_lag(span, there);
+    }
+
+    /// Tells the lag what there is by now.
+    fn notice(&self) {
+        let (there, now) = {
+            let world = self.world();
+            (network(&world), world.now)
+        };
+        self.faults().notice(there, now);
     }
 
     /// Says when an answer was given.
@@ -382,12 +400,35 @@ impl Sandbox {
 }
 
 /// A service's answer, or the refusal of whoever may not ask for it.
-fn answer(world: &mut World, call: &wire::Call) -> Result<wire::Reply, wire::Fault> {
+fn answer(
+    world: &mut World,
+    call: &wire::Call,
+    verdict: &faults::Outcome,
+) -> Result<wire::Reply, wire::Fault> {
     let principal = iam::principal_of(world, call);
-    match iam::authorize(world, &principal, call) {
-        Ok(()) => services::call(world, call),
-        Err(denial) => iam::refusal(call, &denial),
+    if let Err(denial) = iam::authorize(world, &principal, call) {
+        return iam::refusal(call, &denial);
     }
+    let unseen = verdict.unseen.as_ref().filter(|unseen| !unseen.is_empty());
+    let answer = match unseen {
+        Some(unseen) => services::ec2::call_unseeing(world, call, unseen),
+        None => services::call(world, call),
+    };
+    if let (Some(fault), Ok(wire::Reply::Value(made))) = (&verdict.end_failed, &answer) {
+        match call.operation.as_str() {
+            "CreateNatGateway" => services::ec2::end_failed(world, &call.region, made, fault),
+            _ => services::elbv2::end_failed(world, &call.region, made, fault),
+        }
+    }
+    answer
+}
+
+/// Everything of EC2's, in all regions.
+fn network(world: &World) -> Vec<String> {
+    let regions = world.regions.values();
+    regions
+        .flat_map(|region| region.ec2.alive(world.now))
+        .collect()
 }
 
 /// Whether an operation leaves the state as it is.

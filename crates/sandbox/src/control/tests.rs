@@ -51,6 +51,48 @@ async fn faults_are_set_shown_and_cleared() {
     assert!(sandbox.world().dials.tasks.is_empty());
 }
 
+/// Every example of the documentation is taken, and shown as it was given.
+#[tokio::test(start_paused = true)]
+async fn what_the_documentation_says_is_taken() {
+    let text = include_str!("../../../../docs/faults.md");
+    let examples: Vec<&str> = text.split("```json\n").skip(1).collect();
+    assert!(examples.len() >= 6);
+    for example in examples {
+        let body = example.split("```").next().unwrap();
+        let sandbox = sandbox();
+        let (status, shown) = ask(&sandbox, Method::POST, "/_sandbox/faults", body).await;
+        assert_eq!(status, 200, "{body}: {shown}");
+        let given: Value = serde_json::from_str(body).unwrap();
+        for (name, value) in given.as_object().unwrap() {
+            assert_contains(&shown[name], value);
+        }
+        let (_, shown) = ask(&sandbox, Method::DELETE, "/_sandbox/faults", "").await;
+        assert_eq!(
+            shown,
+            json!({"rules": [], "unhealthy_images": []}),
+            "{body}"
+        );
+    }
+}
+
+/// Every field of `want` is in `have`, which may have more: defaults are shown.
+fn assert_contains(have: &Value, want: &Value) {
+    match want {
+        Value::Object(fields) => {
+            for (name, value) in fields {
+                assert_contains(&have[name], value);
+            }
+        }
+        Value::Array(items) => {
+            for (number, item) in items.iter().enumerate() {
+                assert_contains(&have[number], item);
+            }
+        }
+        Value::Number(number) => assert_eq!(have.as_f64(), number.as_f64()),
+        want => assert_eq!(have, want),
+    }
+}
+
 #[tokio::test]
 async fn what_was_called_is_counted() {
     let sandbox = sandbox();

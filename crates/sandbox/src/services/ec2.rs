@@ -16,7 +16,7 @@ mod route;
 mod tag;
 mod vpc;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -35,6 +35,7 @@ use crate::world::{Tags, World};
 
 pub(crate) use self::address::public_ip;
 pub(crate) use self::interface::{Wanted, attach, attach_interface, release_interface};
+pub(crate) use self::nat::end_failed;
 pub(crate) use self::reach::{lets_through, subnet_at};
 pub(crate) use self::vpc::{free_addresses, subnet};
 
@@ -324,7 +325,42 @@ fn missing(prefix: &str, id: &str) -> Fault {
     }
 }
 
+/// The answer to a call that doesn't see the things with these ids yet: one that names one of them is told that there is no such
+/// thing, a listing leaves them out.
+pub(crate) fn call_unseeing(world: &mut World, call: &Call, unseen: &BTreeSet<String>) -> Answer {
+    if let Some(id) = crate::faults::named(&call.input, unseen) {
+        let prefix = id.split_inclusive('-').next().unwrap_or_default();
+        // Routes have a code of their own for it (AWS.md §3.2).
+        return Err(match (prefix, call.operation.as_str()) {
+            ("nat-", "CreateRoute" | "ReplaceRoute") => Fault::new(
+                "InvalidNatGatewayID.NotFound",
+                format!("The natGateway ID '{id}' does not exist"),
+            ),
+            _ => missing(prefix, id),
+        });
+    }
+    if !call.operation.starts_with("Describe") {
+        return self::call(world, call);
+    }
+    let whole = world.at(&call.region).ec2.clone();
+    world.at(&call.region).ec2.forget(unseen);
+    let answer = self::call(world, call);
+    world.at(&call.region).ec2 = whole;
+    answer
+}
+
 impl State {
+    fn forget(&mut self, ids: &BTreeSet<String>) {
+        self.vpcs.retain(|id, _| !ids.contains(id));
+        self.subnets.retain(|id, _| !ids.contains(id));
+        self.gateways.retain(|id, _| !ids.contains(id));
+        self.addresses.retain(|id, _| !ids.contains(id));
+        self.nats.retain(|id, _| !ids.contains(id));
+        self.tables.retain(|id, _| !ids.contains(id));
+        self.groups.retain(|id, _| !ids.contains(id));
+        self.endpoints.retain(|id, _| !ids.contains(id));
+    }
+
     /// The ids of everything that is there at `now`; deleted NAT gateways, which are shown for an hour, are not.
     pub fn alive(&self, now: Millis) -> Vec<String> {
         let nats = self

@@ -19,6 +19,7 @@ use serde_json::{Value, json};
 
 pub(crate) use self::action::Action;
 use self::balancers::Balancer;
+pub(crate) use self::balancers::end_failed;
 use self::groups::Group;
 pub(crate) use self::health::{
     Health, description as health_description, health, in_service, is_reached,

@@ -100,6 +100,15 @@ pub struct State {
     pub policies: BTreeMap<String, ManagedPolicy>,
     /// By access key id.
     pub sessions: BTreeMap<String, Session>,
+    /// How long a new role or a changed trust policy takes until every service sees it, where it isn't as usual. A dial.
+    #[serde(skip)]
+    pub spread: Option<Millis>,
+}
+
+impl State {
+    fn spread(&self) -> Millis {
+        self.spread.unwrap_or(SPREAD)
+    }
 }
 
 /// A role.
@@ -151,8 +160,8 @@ pub struct Session {
 
 impl Role {
     /// The trust policy that services see at `now`.
-    fn trust_at(&self, now: Millis) -> Option<&str> {
-        match now >= self.trust_since + SPREAD {
+    fn trust_at(&self, now: Millis, spread: Millis) -> Option<&str> {
+        match now >= self.trust_since + spread {
             true => Some(&self.trust),
             false => self.former_trust.as_deref(),
         }
@@ -241,7 +250,7 @@ pub(crate) fn trust_in_force(
     let role =
         role_by_arn(world, role_arn).ok_or_else(|| format!("there is no role {role_arn}"))?;
     let text = role
-        .trust_at(world.now)
+        .trust_at(world.now, world.iam.spread())
         .ok_or_else(|| format!("the role {role_arn} is too new to be assumed yet"))?;
     document::check(text, Use::Trust)
 }
@@ -265,7 +274,7 @@ pub(crate) fn role_by_arn<'a>(world: &'a World, arn: &str) -> Option<&'a Role> {
 
 /// Whether a role is there and has been for long enough to be named in a policy.
 pub(crate) fn has_spread(world: &World, arn: &str) -> bool {
-    role_by_arn(world, arn).is_some_and(|role| world.now >= role.created + SPREAD)
+    role_by_arn(world, arn).is_some_and(|role| world.now >= role.created + world.iam.spread())
 }
 
 fn create_role(world: &mut World, call: &Call) -> Result<Reply, Fault> {
@@ -404,10 +413,10 @@ fn update_role_description(world: &mut World, call: &Call) -> Result<Reply, Faul
 fn update_assume_role_policy(world: &mut World, call: &Call) -> Result<Reply, Fault> {
     let trust = required(call, "PolicyDocument")?.to_owned();
     check_trust(world, &trust)?;
-    let now = world.now;
+    let (now, spread) = (world.now, world.iam.spread());
     let role = own_role(world, call)?;
     if role.trust != trust {
-        role.former_trust = role.trust_at(now).map(ToOwned::to_owned);
+        role.former_trust = role.trust_at(now, spread).map(ToOwned::to_owned);
         role.trust = trust;
         role.trust_since = now;
     }

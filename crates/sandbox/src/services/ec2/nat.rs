@@ -149,6 +149,21 @@ pub(super) fn create(world: &mut World, call: &Call) -> Answer {
     answer_created(world, call, &id)
 }
 
+/// The gateway that `answer` tells of ends `failed`: it never had an interface, nor the address.
+pub(crate) fn end_failed(world: &mut World, region: &str, answer: &Value, fault: &Fault) {
+    let id = answer["natGateway"]["natGatewayId"].as_str();
+    let now = world.now;
+    let Some(nat) = id.and_then(|id| world.at(region).ec2.nats.get_mut(id)) else {
+        return;
+    };
+    nat.failure = Some((fault.code.clone(), fault.message.clone()));
+    nat.association = None;
+    nat.private_ip = None;
+    if let Some(interface) = nat.interface.take() {
+        interface::release_interface(world, region, &interface, now);
+    }
+}
+
 pub(super) fn describe(world: &mut World, call: &Call) -> Answer {
     const LISTING: Listing = Listing {
         set: "natGatewaySet",

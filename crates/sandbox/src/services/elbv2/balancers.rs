@@ -18,6 +18,8 @@ use crate::world::World;
 
 /// AWS takes two to four minutes to provision one.
 const PROVISIONING: Millis = 120_000;
+/// One that can't be provisioned shows so after a while.
+const FAILING: Millis = 60_000;
 /// The interfaces of a deleted one linger for one to five minutes.
 const LINGERING: Millis = 90_000;
 
@@ -33,12 +35,25 @@ pub(crate) struct Balancer {
     pub(crate) created: Millis,
     pub(crate) dns_name: String,
     pub(crate) attributes: BTreeMap<String, String>,
+    /// Why it can't be provisioned, if it can't.
+    #[serde(default)]
+    pub(crate) failure: Option<String>,
 }
 
 impl Balancer {
     /// Whether it takes traffic yet.
     pub(crate) fn active(&self, now: Millis) -> bool {
-        now >= self.created + PROVISIONING
+        self.failure.is_none() && now >= self.created + PROVISIONING
+    }
+
+    fn state(&self, now: Millis) -> Value {
+        match &self.failure {
+            Some(reason) if now >= self.created + FAILING => {
+                json!({"Code": "failed", "Reason": reason})
+            }
+            _ if self.active(now) => json!({"Code": "active"}),
+            _ => json!({"Code": "provisioning"}),
+        }
     }
 }
 
@@ -170,11 +185,21 @@ pub(super) fn create(world: &mut World, call: &Call) -> Answer {
             .iter()
             .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
             .collect(),
+        failure: None,
     };
     let state = state(world, call);
     state.balancers.insert(arn.clone(), balancer);
     state.tags.insert(arn.clone(), given_tags);
     answer(world, call, &arn)
+}
+
+/// The balancer that `answer` tells of ends `failed`.
+pub(crate) fn end_failed(world: &mut World, region: &str, answer: &Value, fault: &Fault) {
+    let arn = answer["LoadBalancers"][0]["LoadBalancerArn"].as_str();
+    let balancers = &mut world.at(region).elbv2.balancers;
+    if let Some(balancer) = arn.and_then(|arn| balancers.get_mut(arn)) {
+        balancer.failure = Some(format!("{}: {}", fault.code, fault.message));
+    }
 }
 
 pub(super) fn describe(world: &mut World, call: &Call) -> Answer {
@@ -571,7 +596,7 @@ fn render(world: &World, region: &str, arn: &str) -> Value {
         "LoadBalancerName": balancer.name,
         "Scheme": if balancer.internal { "internal" } else { "internet-facing" },
         "VpcId": balancer.vpc,
-        "State": {"Code": if balancer.active(world.now) { "active" } else { "provisioning" }},
+        "State": balancer.state(world.now),
         "Type": "application",
         "AvailabilityZones": zones,
         "SecurityGroups": balancer.groups,
