@@ -173,16 +173,13 @@ impl From<ecspipe_provision::Error> for Failure {
                 }
             }
             Error::Unreadable(errors) => {
-                let mut failures = errors.into_iter().map(Self::from);
+                let causes = ecspipe_provision::conclusion::distinct(&errors);
+                let mut failures = causes.into_iter().cloned().map(Self::from);
                 let Some(mut first) = failures.next() else {
                     return Self::new(Exit::Failed, message);
                 };
-                for other in failures
-                    .filter(|other| other.message != first.message)
-                    .collect::<Vec<_>>()
-                {
-                    first.details.push(format!("also: {}", other.message));
-                }
+                let others = failures.map(|other| format!("also: {}", other.message));
+                first.details.extend(others);
                 first
             }
             Error::NotUp(_) => {

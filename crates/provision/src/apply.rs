@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use crate::Error;
 use crate::check::check;
 use crate::cloud::{Cloud, CloudError, Made, Progress};
+use crate::conclusion::conclusion;
 use crate::event::{Because, Event};
 use crate::graph::resolve;
 use crate::plan::{Action, ActionKind, Plan, Step};
@@ -121,6 +122,9 @@ pub async fn apply(
     }
     drop(in_flight);
     run.skip_the_rest(&mut events);
+    events(Event::Concluded {
+        conclusion: conclusion(&run.outcome),
+    });
     Ok(run.outcome)
 }
 

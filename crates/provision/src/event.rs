@@ -4,6 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::cloud::CloudError;
+use crate::conclusion::Conclusion;
 use crate::plan::{ActionKind, Summary};
 use crate::resource::Key;
 
@@ -71,6 +72,11 @@ pub enum Event {
     Cancelled {
         /// How many steps are in flight.
         in_flight: usize,
+    },
+    /// The run has ended: what came of it, by its causes.
+    Concluded {
+        /// What it came to.
+        conclusion: Conclusion,
     },
 }
 

@@ -19,6 +19,7 @@ pub mod apply;
 pub mod change_table;
 pub mod check;
 pub mod cloud;
+pub mod conclusion;
 pub mod desired;
 pub mod doctor;
 pub mod document;
@@ -42,6 +43,7 @@ pub use cloud::{
     Cloud, CloudError, CloudErrorKind, Detail, Have, Listing, Made, Progress, Scope, TagSource,
     Tags, Targets,
 };
+pub use conclusion::{Act, Cause, Conclusion, conclusion};
 pub use desired::{Inputs, desired, desired_beside, named, scope};
 pub use event::{Because, Event};
 pub use existing::{Depth, Existing, Found, Lookup};

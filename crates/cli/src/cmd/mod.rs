@@ -23,11 +23,12 @@ mod up;
 mod watch;
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use ecspipe_deploy::{
     FollowOptions, Id, LogEvent, LogQuery, Rollouts as _, StepStatus, Target, Timestamp, Verdict,
 };
-use ecspipe_provision::{ApplyOptions, CloudErrorKind, Key, Made, Outcome, Plan};
+use ecspipe_provision::{ApplyOptions, Conclusion, Key, Made, Mode, Plan, conclusion};
 
 use crate::args::{Args, Command, Global};
 use crate::exit::{Exit, Failure};
@@ -82,11 +83,12 @@ async fn carry_out(
         lease.cancel(),
     )
     .await?;
-    run.close(&outcome);
-    if outcome.is_complete() {
+    let conclusion = conclusion(&outcome);
+    run.close(&conclusion);
+    if conclusion.is_complete() {
         return Ok(outcome.known);
     }
-    let failure = incomplete(&outcome);
+    let failure = incomplete(&conclusion, &go_on(global, plan));
     Err(match lease.lost() {
         Some(lost) => {
             let lost = report::lease::lost(&lost, Exit::Incomplete);
@@ -99,50 +101,55 @@ async fn carry_out(
     })
 }
 
-/// What went wrong, once a cause, with the command that goes on.
-fn incomplete(outcome: &Outcome) -> Failure {
-    let no_access = |kind| matches!(kind, CloudErrorKind::Access | CloudErrorKind::Credentials);
-    let exit = match outcome.failed.first() {
-        Some(_)
-            if outcome
-                .failed
-                .iter()
-                .all(|failure| no_access(failure.error.kind)) =>
-        {
-            Exit::Access
-        }
-        _ => Exit::Incomplete,
-    };
-    let mut details = Vec::new();
-    for failure in &outcome.failed {
-        details.push(format!("{}: {}", failure.key, failure.error));
-        details.extend(
-            failure
-                .error
-                .request_id
-                .iter()
-                .map(|id| format!("  request id: {id}")),
-        );
-        details.extend(
-            failure
-                .error
-                .hint
-                .iter()
-                .map(|hint| format!("  next: {hint}")),
-        );
+/// The command that goes on where this one has ended.
+fn go_on(global: &Global, plan: &Plan) -> String {
+    let mut words = vec!["ecspipe".to_owned()];
+    words.push(match plan.options.mode {
+        Mode::Up => "up".to_owned(),
+        Mode::Down => "down".to_owned(),
+    });
+    if plan.options.delete_source {
+        words.push("--delete-source".to_owned());
     }
-    let message = match (outcome.failed.len(), outcome.skipped.len()) {
-        (0, skipped) => format!("stopped before the end: {skipped} steps were not begun"),
-        (1, skipped) => format!("not everything is done: 1 step failed, {skipped} not begun"),
-        (failed, skipped) => {
-            format!("not everything is done: {failed} steps failed, {skipped} not begun")
+    if global.file != Path::new("ecspipe.yaml") {
+        words.push(format!("--file {}", global.file.display()));
+    }
+    let flags = [
+        ("--region ", &global.region),
+        ("--profile ", &global.profile),
+        ("--sandbox=", &global.sandbox),
+        ("--endpoint-url ", &global.endpoint_url),
+    ];
+    let given = flags.iter();
+    words.extend(given.filter_map(|(flag, value)| Some(format!("{flag}{}", value.as_ref()?))));
+    words.join(" ")
+}
+
+/// What went wrong, once a cause, with the command that goes on.
+fn incomplete(conclusion: &Conclusion, command: &str) -> Failure {
+    let exit = if conclusion.lacks_only_access() && conclusion.stopped.is_empty() {
+        Exit::Access
+    } else {
+        Exit::Incomplete
+    };
+    let message = match (conclusion.failed(), conclusion.not_begun()) {
+        (0, left) => format!("stopped before the end: {left} steps were not begun"),
+        (1, left) => format!("not everything is done: 1 step failed, {left} not begun"),
+        (failed, left) => {
+            format!("not everything is done: {failed} steps failed, {left} not begun")
         }
     };
     Failure {
         exit,
         message,
-        details,
-        hint: Some("run the command again: it goes on where this one ended".to_owned()),
+        details: conclusion
+            .causes
+            .iter()
+            .flat_map(report::provision::cause)
+            .collect(),
+        hint: Some(format!(
+            "run the command again, `{command}`: it goes on where this one ended"
+        )),
     }
 }
 

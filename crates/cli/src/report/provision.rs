@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use ecspipe_provision::{ActionKind, Because, CloudError, Event, Key, Outcome, Outputs};
+use ecspipe_provision::{
+    Act, ActionKind, Because, Cause, CloudError, Conclusion, Event, Key, Outputs,
+};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::args::{Format, Global};
@@ -71,6 +73,8 @@ impl<'a> Run<'a> {
                 error,
             } => self.fail(*step, key, *action, error),
             Event::StepSkipped { key, because, .. } => self.skip(key, because),
+            // Told when the command ends, with the way on.
+            Event::Concluded { .. } => {}
             Event::Cancelled { in_flight } => {
                 let again = match self.world.cancel().is_cancelled() {
                     true => " (Ctrl-C again stops at once)",
@@ -173,7 +177,7 @@ impl<'a> Run<'a> {
     }
 
     /// The end of the run.
-    pub(crate) fn close(&mut self, outcome: &Outcome) {
+    pub(crate) fn close(&mut self, conclusion: &Conclusion) {
         if let Some((_, total)) = self.bars.take() {
             total.finish_and_clear();
         }
@@ -181,19 +185,54 @@ impl<'a> Run<'a> {
             return;
         }
         let took = span(self.started.elapsed());
-        if outcome.is_complete() {
-            let text = format!("done: {} steps in {took}", outcome.done.len());
+        let done = conclusion.done.len();
+        if conclusion.is_complete() {
+            let text = format!("done: {done} steps in {took}");
             self.world.err(self.style.good(&text));
         } else {
             let text = format!(
-                "incomplete after {took}: {} done, {} failed, {} not begun",
-                outcome.done.len(),
-                outcome.failed.len(),
-                outcome.skipped.len()
+                "incomplete after {took}: {done} done, {} failed, {} not begun",
+                conclusion.failed(),
+                conclusion.not_begun()
             );
             self.world.err(self.style.bad(&text));
         }
     }
+}
+
+/// One cause of an incomplete run: what failed of it, its next step, what it holds up.
+pub(crate) fn cause(cause: &Cause) -> Vec<String> {
+    let error = &cause.error;
+    let mut lines = vec![match cause.failed.as_slice() {
+        [alone] => format!("{}: {error}", alone.key),
+        several => format!("{} steps ({}): {error}", several.len(), named(several)),
+    }];
+    lines.extend(
+        error
+            .request_id
+            .iter()
+            .map(|id| format!("  request id: {id}")),
+    );
+    lines.extend(error.hint.iter().map(|hint| format!("  next: {hint}")));
+    if !cause.not_begun.is_empty() {
+        let (count, names) = (cause.not_begun.len(), named(&cause.not_begun));
+        lines.push(format!("  not begun because of it: {count} ({names})"));
+    }
+    lines
+}
+
+/// The first few of many.
+fn named(acts: &[Act]) -> String {
+    const MOST: usize = 4;
+    let mut names: Vec<String> = acts
+        .iter()
+        .take(MOST)
+        .map(|act| act.key.to_string())
+        .collect();
+    if acts.len() > MOST {
+        names.push(format!("and {} more", acts.len() - MOST));
+    }
+    names.join(", ")
 }
 
 fn bars() -> (MultiProgress, ProgressBar) {
