@@ -189,10 +189,12 @@ impl World {
     /// Watches Ctrl-C and SIGTERM: the first asks the command to end in good order, the second ends it at once.
     pub fn watch_signals(&self) {
         let world = self.clone();
+        // Made once, and before anything runs: a signal between two waits is kept for the second.
+        let mut signals = Signals::new();
         tokio::spawn(async move {
-            wait_for_signal().await;
+            signals.next().await;
             world.cancel.cancel();
-            wait_for_signal().await;
+            signals.next().await;
             world.err("\nstopped at once; what AWS was doing goes on there. Run the command again to see where it stands.");
             world.end();
         });
@@ -223,19 +225,55 @@ impl World {
     }
 }
 
-async fn wait_for_signal() {
-    #[cfg(unix)]
-    {
+/// Ctrl-C and SIGTERM; what can't be watched never comes.
+#[cfg(unix)]
+struct Signals {
+    interrupt: Option<tokio::signal::unix::Signal>,
+    terminate: Option<tokio::signal::unix::Signal>,
+}
+
+#[cfg(unix)]
+impl Signals {
+    fn new() -> Self {
         use tokio::signal::unix::{SignalKind, signal};
-        if let Ok(mut terminate) = signal(SignalKind::terminate()) {
-            tokio::select! {
-                _ = tokio::signal::ctrl_c() => {}
-                _ = terminate.recv() => {}
-            }
-            return;
+        Self {
+            interrupt: signal(SignalKind::interrupt()).ok(),
+            terminate: signal(SignalKind::terminate()).ok(),
         }
     }
-    let _ = tokio::signal::ctrl_c().await;
+
+    async fn next(&mut self) {
+        tokio::select! {
+            () = Self::of(&mut self.interrupt) => {}
+            () = Self::of(&mut self.terminate) => {}
+        }
+    }
+
+    async fn of(signal: &mut Option<tokio::signal::unix::Signal>) {
+        let came = match signal {
+            Some(signal) => signal.recv().await,
+            None => None,
+        };
+        if came.is_none() {
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+#[cfg(not(unix))]
+struct Signals;
+
+#[cfg(not(unix))]
+impl Signals {
+    fn new() -> Self {
+        Self
+    }
+
+    async fn next(&mut self) {
+        if tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending().await
+        }
+    }
 }
 
 fn terminal_width() -> usize {
