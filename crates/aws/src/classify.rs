@@ -254,10 +254,7 @@ fn kind_of(code: &str, status: Option<u16>) -> CloudErrorKind {
         || code == "NatGatewayNotFound"
     {
         CloudErrorKind::NotFound
-    } else if code.contains("LimitExceeded")
-        || code.contains("QuotaExceeded")
-        || code == "TooManyBuckets"
-    {
+    } else if code.contains("LimitExceeded") || code.contains("QuotaExceeded") || listed(TOO_MANY) {
         // DeploymentLimitExceededException isn't a quota: a deployment is in flight.
         if code.starts_with("DeploymentLimit") {
             CloudErrorKind::Conflict
@@ -276,6 +273,16 @@ fn kind_of(code: &str, status: Option<u16>) -> CloudErrorKind {
         CloudErrorKind::Refused
     }
 }
+
+/// Codes for a quota that no suffix tells.
+const TOO_MANY: &[&str] = &[
+    "TooManyBuckets",
+    "TooManyListeners",
+    "TooManyLoadBalancers",
+    "TooManyRules",
+    "TooManyTargetGroups",
+    "TooManyTargets",
+];
 
 const CONFLICT: &[&str] = &[
     "DependencyViolation",
@@ -328,6 +335,24 @@ fn hint(
         _ if status == Some(501) => "the sandbox lacks this operation".to_owned(),
         _ => return None,
     })
+}
+
+/// Why a call that was answered with `status` and `body` is made again; `None` where it isn't.
+pub(crate) fn passing(status: u16, body: &str) -> Option<String> {
+    let code = THROTTLED.iter().find(|code| {
+        // As `<Code>Throttling</Code>`, `"__type":"ThrottlingException"` or `…#ThrottlingException"`.
+        let before = ['>', '"', '#'];
+        let after = ['<', '"', ':'];
+        body.match_indices(*code).any(|(at, _)| {
+            body[..at].ends_with(before) && body[at + code.len()..].starts_with(after)
+        })
+    });
+    match code {
+        Some(code) => Some(format!("it limits the rate of calls ({code})")),
+        None if status == 429 => Some("it limits the rate of calls".to_owned()),
+        None if status >= 500 && status != 501 => Some(format!("it failed by itself ({status})")),
+        None => None,
+    }
 }
 
 /// Whether a call may have had its effect although it failed.

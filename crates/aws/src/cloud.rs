@@ -9,6 +9,7 @@ use futures::future::BoxFuture;
 
 use crate::Account;
 use crate::kinds::{self, Update};
+use crate::retries::telling;
 use crate::view::View;
 
 impl Cloud for Account {
@@ -36,7 +37,7 @@ impl Cloud for Account {
         tags: &'a Tags,
         progress: &'a Progress,
     ) -> BoxFuture<'a, Result<Made, CloudError>> {
-        create(self, key, resource, tags, progress).boxed()
+        telling(progress, create(self, key, resource, tags, progress)).boxed()
     }
 
     fn update<'a>(
@@ -53,14 +54,14 @@ impl Cloud for Account {
             tags,
             progress,
         };
-        async move {
+        let work = async move {
             change(self, want, &update).await?;
             Ok(Made {
                 id: have.id.clone(),
                 attributes: have.attributes.clone(),
             })
-        }
-        .boxed()
+        };
+        telling(progress, work).boxed()
     }
 
     fn delete<'a>(
@@ -68,37 +69,7 @@ impl Cloud for Account {
         have: &'a Have,
         progress: &'a Progress,
     ) -> BoxFuture<'a, Result<(), CloudError>> {
-        match have.resource.kind() {
-            Kind::EncryptionKey => kinds::encryption_key::delete(self, have).boxed(),
-            Kind::Bucket => kinds::bucket::delete(self, have, progress).boxed(),
-            Kind::LogGroup => kinds::log_group::delete(self, have).boxed(),
-            Kind::ImageRepository => kinds::image_repository::delete(self, have).boxed(),
-            Kind::Role => kinds::role::delete(self, have).boxed(),
-            Kind::Vpc => kinds::vpc::delete(self, have, progress).boxed(),
-            Kind::InternetGateway => kinds::internet_gateway::delete(self, have, progress).boxed(),
-            Kind::Subnet => kinds::subnet::delete(self, have, progress).boxed(),
-            Kind::Address => kinds::address::delete(self, have, progress).boxed(),
-            Kind::NatGateway => kinds::nat_gateway::delete(self, have, progress).boxed(),
-            Kind::RouteTable => kinds::route_table::delete(self, have, progress).boxed(),
-            Kind::SecurityGroup => kinds::security_group::delete(self, have, progress).boxed(),
-            Kind::Endpoint => kinds::endpoint::delete(self, have, progress).boxed(),
-            Kind::LoadBalancer => kinds::load_balancer::delete(self, have, progress).boxed(),
-            Kind::TargetGroup => kinds::target_group::delete(self, have, progress).boxed(),
-            Kind::Listener => kinds::listener::delete(self, have).boxed(),
-            Kind::Alarm => kinds::alarm::delete(self, have).boxed(),
-            Kind::Cluster => kinds::cluster::delete(self, have, progress).boxed(),
-            Kind::TaskDefinition => kinds::task_definition::delete(self, have).boxed(),
-            Kind::Service => kinds::service::delete(self, have, progress).boxed(),
-            Kind::DeploymentApplication => {
-                kinds::code_deploy::delete_application(self, have).boxed()
-            }
-            Kind::DeploymentConfig => kinds::code_deploy::delete_config(self, have).boxed(),
-            Kind::DeploymentGroup => kinds::code_deploy::delete_group(self, have, progress).boxed(),
-            Kind::SourceRepository => kinds::source_repository::delete(self, have).boxed(),
-            Kind::BuildProject => kinds::build_project::delete(self, have).boxed(),
-            Kind::Pipeline => kinds::pipeline::delete(self, have).boxed(),
-            Kind::EventRule => kinds::event_rule::delete(self, have).boxed(),
-        }
+        telling(progress, delete(self, have, progress)).boxed()
     }
 }
 
@@ -320,5 +291,37 @@ async fn change(account: &Account, want: &Resource, update: &Update<'_>) -> Resu
             )
             .await
         }
+    }
+}
+
+async fn delete(account: &Account, have: &Have, progress: &Progress) -> Result<(), CloudError> {
+    match have.resource.kind() {
+        Kind::EncryptionKey => kinds::encryption_key::delete(account, have).await,
+        Kind::Bucket => kinds::bucket::delete(account, have, progress).await,
+        Kind::LogGroup => kinds::log_group::delete(account, have).await,
+        Kind::ImageRepository => kinds::image_repository::delete(account, have).await,
+        Kind::Role => kinds::role::delete(account, have).await,
+        Kind::Vpc => kinds::vpc::delete(account, have, progress).await,
+        Kind::InternetGateway => kinds::internet_gateway::delete(account, have, progress).await,
+        Kind::Subnet => kinds::subnet::delete(account, have, progress).await,
+        Kind::Address => kinds::address::delete(account, have, progress).await,
+        Kind::NatGateway => kinds::nat_gateway::delete(account, have, progress).await,
+        Kind::RouteTable => kinds::route_table::delete(account, have, progress).await,
+        Kind::SecurityGroup => kinds::security_group::delete(account, have, progress).await,
+        Kind::Endpoint => kinds::endpoint::delete(account, have, progress).await,
+        Kind::LoadBalancer => kinds::load_balancer::delete(account, have, progress).await,
+        Kind::TargetGroup => kinds::target_group::delete(account, have, progress).await,
+        Kind::Listener => kinds::listener::delete(account, have).await,
+        Kind::Alarm => kinds::alarm::delete(account, have).await,
+        Kind::Cluster => kinds::cluster::delete(account, have, progress).await,
+        Kind::TaskDefinition => kinds::task_definition::delete(account, have).await,
+        Kind::Service => kinds::service::delete(account, have, progress).await,
+        Kind::DeploymentApplication => kinds::code_deploy::delete_application(account, have).await,
+        Kind::DeploymentConfig => kinds::code_deploy::delete_config(account, have).await,
+        Kind::DeploymentGroup => kinds::code_deploy::delete_group(account, have, progress).await,
+        Kind::SourceRepository => kinds::source_repository::delete(account, have).await,
+        Kind::BuildProject => kinds::build_project::delete(account, have).await,
+        Kind::Pipeline => kinds::pipeline::delete(account, have).await,
+        Kind::EventRule => kinds::event_rule::delete(account, have).await,
     }
 }

@@ -15,6 +15,7 @@ mod kinds;
 mod lease;
 mod limits;
 mod pace;
+mod retries;
 mod rollouts;
 mod survey;
 mod tags;
@@ -261,7 +262,7 @@ async fn load(options: &Connect) -> SdkConfig {
         loader = loader.endpoint_url(endpoint);
     }
     let client = options.http_client.clone().unwrap_or_else(https_client);
-    loader = loader.http_client(limits::limited(client, options.pace));
+    loader = loader.http_client(limits::limited(retries::told(client), options.pace));
     if options.emulator {
         let credentials = Credentials::new("sandbox", "sandbox", None, None, "ecspipe emulator");
         loader = loader

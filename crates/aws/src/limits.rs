@@ -93,23 +93,34 @@ impl Turns {
     }
 }
 
-/// The limit of a signed request: the signature names the service, the target or the form the operation.
+/// The limit of a request.
 fn limit_of(request: &HttpRequest) -> Option<Limit> {
+    let (service, operation) = call_of(request)?;
+    limit(&service, &operation)
+}
+
+/// What a signed request asks: the signature names the service, the target or the form the operation. Where a path and a method say
+/// what is asked, as with S3, the operation is empty.
+pub(crate) fn call_of(request: &HttpRequest) -> Option<(String, String)> {
     let headers = request.headers();
     let (_, scope) = headers.get("authorization")?.split_once("Credential=")?;
-    let service = scope.split('/').nth(3)?;
+    let service = scope.split('/').nth(3)?.to_owned();
     if let Some(target) = headers.get("x-amz-target") {
-        return limit(service, target.rsplit('.').next()?);
+        return Some((service, target.rsplit('.').next()?.to_owned()));
     }
-    if !["ec2", "elasticloadbalancing", "iam"].contains(&service) {
-        return None;
-    }
-    let body = std::str::from_utf8(request.body().bytes()?).ok()?;
-    let action = body
-        .split('&')
-        .find_map(|pair| pair.strip_prefix("Action="))?;
-    limit(service, action)
+    let body = request.body().bytes().unwrap_or_default();
+    let body = if FORMS.contains(&service.as_str()) {
+        std::str::from_utf8(body).ok()?
+    } else {
+        ""
+    };
+    let mut pairs = body.split('&');
+    let action = pairs.find_map(|pair| pair.strip_prefix("Action="));
+    Some((service, action.unwrap_or_default().to_owned()))
 }
+
+/// The services whose requests are forms.
+const FORMS: [&str; 4] = ["ec2", "elasticloadbalancing", "iam", "sts"];
 
 fn limit(service: &str, operation: &str) -> Option<Limit> {
     let of = |bucket: &str, burst: u32, per_second: u32| {

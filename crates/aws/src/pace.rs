@@ -80,9 +80,9 @@ impl Pace {
         tokio::time::sleep(span.div_f64(self.speed).max(Duration::from_micros(100))).await;
     }
 
-    /// Asks `poll` until it gives something, at the times of `wait`. Says what it waits for from the second time on. What
-    /// `poll` fails with ends the wait.
-    pub async fn until<T, F>(
+    /// Asks `poll` until it gives something, at the times of `wait`. Says what it waits for from the second time on, and why, where
+    /// `poll` says so. What `poll` fails with ends the wait.
+    pub(crate) async fn until<T, L, F>(
         &self,
         progress: &Progress,
         what: &str,
@@ -90,18 +90,23 @@ impl Pace {
         mut poll: impl FnMut() -> F,
     ) -> Result<T, CloudError>
     where
-        F: Future<Output = Result<Option<T>, CloudError>>,
+        L: Into<Look<T>>,
+        F: Future<Output = Result<L, CloudError>>,
     {
         let mut waited = Duration::ZERO;
         let mut asked = wait.asked;
+        let mut told = String::new();
         loop {
-            if !std::mem::take(&mut asked)
-                && let Some(found) = poll().await?
-            {
-                return Ok(found);
+            let mut reason = what.to_owned();
+            if !std::mem::take(&mut asked) {
+                match poll().await?.into() {
+                    Look::There(found) => return Ok(found),
+                    Look::NotYet => {}
+                    Look::Held(error) => reason = because(what, &error),
+                }
             }
             if waited >= wait.within {
-                let message = format!("waited {} s for {what}", wait.within.as_secs());
+                let message = format!("waited {} s for {reason}", wait.within.as_secs());
                 return Err(local("Timeout", message)
                     .of_kind(CloudErrorKind::Timeout)
                     .with_hint("run the command again: it goes on where it stopped"));
@@ -111,8 +116,9 @@ impl Pace {
             } else {
                 wait.every
             };
-            if waited.is_zero() {
-                progress.waiting_for(what);
+            if told != reason {
+                progress.waiting_for(&reason);
+                told = reason;
             }
             self.sleep(pause).await;
             waited += pause;
@@ -135,7 +141,7 @@ impl Pace {
                 Err(error) => match settles_within(&error) {
                     Some((budget, what)) if waited < budget => {
                         if waited.is_zero() {
-                            progress.waiting_for(what);
+                            progress.waiting_for(because(what, &error));
                         }
                         self.sleep(every).await;
                         waited += every;
@@ -163,9 +169,11 @@ impl Pace {
             match create().await {
                 Err(error) if error.kind == CloudErrorKind::Throttled => self.sleep(backoff).await,
                 Err(error) if is_ambiguous(&error) => {
-                    self.sleep(backoff).await;
-                    if let Some(found) = look().await? {
-                        return Ok(found);
+                    for pause in [backoff, SHOWN, SHOWN] {
+                        self.sleep(pause).await;
+                        if let Some(found) = look().await? {
+                            return Ok(found);
+                        }
                     }
                 }
                 done => return done,
@@ -176,13 +184,41 @@ impl Pace {
     }
 }
 
+/// What is waited for, and what AWS says about why.
+fn because(what: &str, error: &CloudError) -> String {
+    format!(
+        "{what}, because {} says: {}",
+        error.operation, error.message
+    )
+}
+
+/// Listings may show a new thing only after some seconds (AWS.md §3.3): looked at twice more after as long, it is there or was not
+/// made.
+const SHOWN: Duration = Duration::from_secs(4);
+
+/// What a look at a state gives.
+pub(crate) enum Look<T> {
+    /// What was waited for.
+    There(T),
+    /// It isn't so yet.
+    NotYet,
+    /// It isn't so yet, because of this.
+    Held(CloudError),
+}
+
+impl<T> From<Option<T>> for Look<T> {
+    fn from(found: Option<T>) -> Self {
+        found.map_or(Self::NotYet, Self::There)
+    }
+}
+
 /// As many as the SDK makes for what may be repeated.
 const ATTEMPTS: u32 = 8;
 
 /// When a state is looked at: at once, after `first`, then every `every`, at most for `within`. Every look is a call
 /// of the account's quota, so none is made while AWS is never done yet.
 #[derive(Debug, Clone, Copy)]
-pub struct Wait {
+pub(crate) struct Wait {
     first: Duration,
     every: Duration,
     within: Duration,

@@ -1,7 +1,7 @@
 //! S3 buckets with everything that is set on them. Deleting empties them first: versions, delete markers, unfinished uploads.
 //! Must not read or write what users keep in them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use aws_sdk_s3::types as s3;
 use ecspipe_provision::lease::Seen as Lies;
@@ -9,7 +9,7 @@ use ecspipe_provision::resource::{Bucket, LifecycleRule, Policy};
 use ecspipe_provision::{CloudError, CloudErrorKind, Detail, Have, Kind, Progress, Scope, Tags};
 use ecspipe_spec::names::LEASE_KEY;
 
-use super::{Seen, Update};
+use super::{Seen, Update, unless_ours};
 use crate::Account;
 use crate::classify::{OrMissing as _, Refine as _, Said as _, local};
 use crate::view::View;
@@ -41,22 +41,9 @@ async fn fetch(view: &View, scope: &Scope, name: &str) -> Result<Option<(Seen, b
             .or_missing()?
             .map(|resource| (Seen::named(name, tags, resource), false)));
     }
-    let tags = view
-        .s3
-        .get_bucket_tagging()
-        .bucket(name)
-        .send()
-        .await
-        .said("s3", "GetBucketTagging");
-    let tags = match tags {
-        Ok(answer) => crate::tags::map(
-            answer
-                .tag_set()
-                .iter()
-                .map(|tag| (Some(tag.key()), Some(tag.value()))),
-        ),
-        Err(error) if error.code == "NoSuchTagSet" => Default::default(),
-        Err(error) if error.kind == CloudErrorKind::NotFound => return Ok(None),
+    let tags = match tags_of(view, name).await {
+        Ok(Some(tags)) => tags,
+        Ok(None) => return Ok(None),
         Err(error) if error.kind == CloudErrorKind::Access || error.code == "PermanentRedirect" => {
             return Ok(Some((
                 Seen::named(name, Default::default(), unknown(name)),
@@ -71,6 +58,25 @@ async fn fetch(view: &View, scope: &Scope, name: &str) -> Result<Option<(Seen, b
         Detail::Identity => unknown(name),
     };
     Ok(Some((Seen::named(name, tags, resource), bare)))
+}
+
+/// A bucket's tags; `None` where there is no bucket.
+async fn tags_of(
+    account: &Account,
+    name: &str,
+) -> Result<Option<BTreeMap<String, String>>, CloudError> {
+    let call = account.s3.get_bucket_tagging().bucket(name).send().await;
+    match call.said("s3", "GetBucketTagging") {
+        Ok(answer) => {
+            let tags = answer.tag_set().iter();
+            Ok(Some(crate::tags::map(
+                tags.map(|tag| (Some(tag.key()), Some(tag.value()))),
+            )))
+        }
+        Err(error) if error.code == "NoSuchTagSet" => Ok(Some(BTreeMap::new())),
+        Err(error) if error.kind == CloudErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 fn unknown(name: &str) -> Bucket {
@@ -241,7 +247,10 @@ pub(crate) async fn create(
     } else {
         let age = match make(account, &want.name, progress).await? {
             true => Age::New,
-            false => Age::Old,
+            false => {
+                refuse_others(account, &want.name, tags).await?;
+                Age::Old
+            }
         };
         set_tags(account, &want.name, tags).await?;
         age
@@ -254,6 +263,22 @@ pub(crate) async fn create(
         notify(account, want, age),
     )?;
     set_policy(account, want, progress).await
+}
+
+/// Refuses a bucket of the account's that was there already and isn't the app's. Without any tags it is: a run was interrupted before it
+/// gave it some.
+async fn refuse_others(account: &Account, name: &str, tags: &Tags) -> Result<(), CloudError> {
+    let have = tags_of(account, name).await?.unwrap_or_default();
+    if have.is_empty() {
+        return Ok(());
+    }
+    let mut refusal = local(
+        "BucketAlreadyOwnedByYou",
+        format!("there is a bucket {name} already"),
+    );
+    refusal.service = "s3".to_owned();
+    refusal.operation = "CreateBucket".to_owned();
+    unless_ours(refusal, &have, tags)
 }
 
 /// Makes the bucket and nothing more. Whether it was surely made now, and not there before.

@@ -1,10 +1,12 @@
 //! CodeBuild projects whose source and artifacts are a pipeline's. Must not start builds.
 
+use std::collections::BTreeMap;
+
 use aws_sdk_codebuild::types as cb;
 use ecspipe_provision::resource::BuildProject;
 use ecspipe_provision::{CloudError, Have, Kind, Progress, Scope, Tags};
 
-use super::{Seen, Update};
+use super::{Seen, Update, unless_ours};
 use crate::Account;
 use crate::classify::{OrMissing as _, Said as _, local};
 use crate::view::View;
@@ -160,11 +162,22 @@ pub(crate) async fn create(
             .send()
             .await;
         match call.said("codebuild", "CreateProject") {
-            Err(error) if error.code == "ResourceAlreadyExistsException" => Ok(()),
+            Err(error) if error.code == "ResourceAlreadyExistsException" => {
+                unless_ours(error, &tags_of(account, &want.name).await?, tags)
+            }
             done => done.map(|_| ()),
         }
     };
     account.pace.settled(progress, make).await
+}
+
+async fn tags_of(account: &Account, name: &str) -> Result<BTreeMap<String, String>, CloudError> {
+    let call = account.codebuild.batch_get_projects().names(name);
+    let answer = call.send().await.said("codebuild", "BatchGetProjects")?;
+    let carried = answer.projects().iter().flat_map(|project| project.tags());
+    Ok(crate::tags::map(
+        carried.map(|tag| (tag.key(), tag.value())),
+    ))
 }
 
 /// CodeBuild takes tags with everything else, and all of them at once.

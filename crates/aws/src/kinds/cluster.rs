@@ -4,9 +4,9 @@ use aws_sdk_ecs::types::{Cluster as Found, ClusterField, ClusterSetting, Cluster
 use ecspipe_provision::resource::Cluster;
 use ecspipe_provision::{CloudError, Have, Kind, Progress, Scope, Tags};
 
-use super::{Seen, Update, once_released};
+use super::{Seen, Update, is_ours, once_released, unless_ours};
 use crate::Account;
-use crate::classify::{OrMissing as _, Said as _};
+use crate::classify::{OrMissing as _, Said as _, local};
 use crate::view::View;
 
 pub(crate) async fn list(view: &View, scope: &Scope) -> Result<Vec<Have>, CloudError> {
@@ -107,7 +107,7 @@ fn insights(want: &Cluster) -> ClusterSetting {
         .build()
 }
 
-/// Creating a cluster that exists gives it back.
+/// Creating a cluster that exists gives it back, whosever it is.
 pub(crate) async fn create(
     account: &Account,
     want: &Cluster,
@@ -124,7 +124,27 @@ pub(crate) async fn create(
         )))
         .send()
         .await;
-    call.said("ecs", "CreateCluster").map(|_| ())
+    let answer = call.said("ecs", "CreateCluster")?;
+    let made = answer.cluster().map(Found::tags).unwrap_or_default();
+    if is_ours(&ecs_tags(made), tags) {
+        return Ok(());
+    }
+    let call = account
+        .ecs
+        .describe_clusters()
+        .clusters(&want.name)
+        .include(ClusterField::Tags)
+        .send()
+        .await;
+    let answer = call.said("ecs", "DescribeClusters")?;
+    let found = answer.clusters().first().map(Found::tags);
+    let mut refusal = local(
+        "NameTaken",
+        format!("there is a cluster {} already", want.name),
+    );
+    refusal.service = "ecs".to_owned();
+    refusal.operation = "CreateCluster".to_owned();
+    unless_ours(refusal, &ecs_tags(found.unwrap_or_default()), tags)
 }
 
 pub(crate) async fn update(

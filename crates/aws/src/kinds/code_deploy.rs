@@ -8,7 +8,7 @@ use ecspipe_provision::resource::{
 };
 use ecspipe_provision::{CloudError, Have, Key, Kind, Progress, Scope, Tags};
 
-use super::{Seen, Update};
+use super::{Seen, Update, unless_ours};
 use crate::classify::{OrMissing as _, Refine as _, Said as _};
 use crate::view::View;
 use crate::{Account, all};
@@ -31,10 +31,17 @@ async fn tags_of(
     scope: &Scope,
     arn: &str,
 ) -> Result<std::collections::BTreeMap<String, String>, CloudError> {
-    if let Some(tags) = view.indexed(scope, arn).await {
-        return Ok(tags);
+    match view.indexed(scope, arn).await {
+        Some(tags) => Ok(tags),
+        None => listed_tags(view, arn).await,
     }
-    let call = view
+}
+
+async fn listed_tags(
+    account: &Account,
+    arn: &str,
+) -> Result<std::collections::BTreeMap<String, String>, CloudError> {
+    let call = account
         .codedeploy
         .list_tags_for_resource()
         .resource_arn(arn)
@@ -174,7 +181,11 @@ pub(crate) async fn create_application(
         .send()
         .await;
     match call.said("codedeploy", "CreateApplication") {
-        Err(error) if error.code == "ApplicationAlreadyExistsException" => Ok(()),
+        Err(error) if error.code == "ApplicationAlreadyExistsException" => {
+            let arn = format!("application:{}", want.name);
+            let arn = account.arn("codedeploy", &arn).await?;
+            unless_ours(error, &listed_tags(account, &arn).await?, tags)
+        }
         done => done.map(|_| ()),
     }
 }
@@ -488,7 +499,11 @@ pub(crate) async fn create_group(
             .send()
             .await;
         match call.said("codedeploy", "CreateDeploymentGroup") {
-            Err(error) if error.code == "DeploymentGroupAlreadyExistsException" => Ok(()),
+            Err(error) if error.code == "DeploymentGroupAlreadyExistsException" => {
+                let arn = format!("deploymentgroup:{}/{}", want.application, want.name);
+                let arn = account.arn("codedeploy", &arn).await?;
+                unless_ours(error, &listed_tags(account, &arn).await?, tags)
+            }
             done => done.map(|_| ()),
         }
     };

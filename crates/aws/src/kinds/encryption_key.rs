@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use aws_sdk_kms::types::{KeyMetadata, KeyState, Tag};
 use ecspipe_provision::resource::{EncryptionKey, Policy};
-use ecspipe_provision::{CloudError, Detail, Have, Kind, Progress, Scope, Tags};
+use ecspipe_provision::{CloudError, CloudErrorKind, Detail, Have, Kind, Progress, Scope, Tags};
 
 use super::{Seen, Update, unrepeated, unsaid};
 use crate::classify::{OrMissing as _, Refine as _, Said as _, local};
@@ -17,10 +17,18 @@ const PENDING_DAYS: i32 = 7;
 
 pub(crate) async fn list(view: &View, scope: &Scope) -> Result<Vec<Have>, CloudError> {
     let mut found = Vec::new();
-    for (_, alias) in scope.wanted_of(Kind::EncryptionKey) {
-        if let Some(metadata) = describe(view, alias).await?
-            && !is_going(&metadata)
-        {
+    for (key, alias) in scope.wanted_of(Kind::EncryptionKey) {
+        let metadata = match (describe(view, alias).await?, scope.detail) {
+            // What is to be deleted must not be overlooked because an interrupted run gave it no alias yet, or took it already.
+            (None, Detail::Identity) => match scope.wanted_tags.get(key) {
+                Some(tags) => find(view, tags).await?.filter(|key| !is_going(key)),
+                None => None,
+            },
+            // There the alias is left to delete.
+            (found, Detail::Identity) => found,
+            (found, Detail::Properties) => found.filter(|key| !is_going(key)),
+        };
+        if let Some(metadata) = metadata {
             found.push(
                 seen(view, alias, &metadata, scope)
                     .await?
@@ -200,10 +208,20 @@ async fn find(account: &Account, tags: &Tags) -> Result<Option<KeyMetadata>, Clo
     let keys = all(account.kms.list_keys().into_paginator().items().send())
         .await
         .said("kms", "ListKeys")?;
+    let mut going = None;
     for key in keys {
         let id = key.key_id().unwrap_or_default();
-        let Ok(found) = tags_of(account, id).await else {
-            continue;
+        let found = match tags_of(account, id).await {
+            Ok(found) => found,
+            Err(error)
+                if matches!(
+                    error.kind,
+                    CloudErrorKind::Access | CloudErrorKind::NotFound
+                ) =>
+            {
+                continue;
+            }
+            Err(error) => return Err(error),
         };
         let carries = |name: &str| {
             found.iter().any(|tag| {
@@ -214,10 +232,15 @@ async fn find(account: &Account, tags: &Tags) -> Result<Option<KeyMetadata>, Clo
         if carries(ecspipe_provision::cloud::APP_TAG)
             && carries(ecspipe_provision::cloud::RESOURCE_TAG)
         {
-            return describe(account, id).await;
+            match describe(account, id).await? {
+                // Of an earlier life of the app there may be several that wait for their deletion.
+                Some(key) if is_going(&key) => going = Some(key),
+                Some(key) => return Ok(Some(key)),
+                None => {}
+            }
         }
     }
-    Ok(None)
+    Ok(going)
 }
 
 /// A key that waits for its deletion comes back disabled.

@@ -6,7 +6,7 @@ use aws_sdk_ecr::types as ecr;
 use ecspipe_provision::resource::{Document, ImageRepository};
 use ecspipe_provision::{CloudError, Detail, Have, Kind, Made, Scope, Tags};
 
-use super::{Seen, Update, unsaid};
+use super::{Seen, Update, unless_ours, unsaid};
 use crate::Account;
 use crate::classify::{OrMissing as _, Said as _, local};
 use crate::view::View;
@@ -140,7 +140,14 @@ pub(crate) async fn create(
     let repository = match call.said("ecr", "CreateRepository") {
         Ok(answer) => answer.repository().cloned(),
         Err(error) if error.code == "RepositoryAlreadyExistsException" => {
-            describe(account, &want.name).await?
+            let found = describe(account, &want.name).await?;
+            let arn = found.as_ref().and_then(|found| found.repository_arn());
+            let have = match arn {
+                Some(arn) => tags_of(account, arn).await?,
+                None => BTreeMap::new(),
+            };
+            unless_ours(error, &have, tags)?;
+            found
         }
         Err(error) => return Err(error),
     };

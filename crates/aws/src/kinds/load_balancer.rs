@@ -7,10 +7,10 @@ use aws_sdk_elasticloadbalancingv2::types::{
     LoadBalancerTypeEnum, Tag,
 };
 use ecspipe_provision::resource::LoadBalancer;
-use ecspipe_provision::{CloudError, Have, Kind, Made, Progress, Scope, Tags};
+use ecspipe_provision::{CloudError, Detail, Have, Kind, Made, Progress, Scope, Tags};
 
 use super::balancing::{self, Balancing};
-use super::{Seen, Update, unsaid};
+use super::{Seen, Update, is_ours, unsaid};
 use crate::Account;
 use crate::classify::{OrMissing as _, Refine as _, Said as _, local};
 use crate::pace::{BALANCER, LATER, RELEASE};
@@ -25,8 +25,17 @@ pub(crate) async fn list(view: &View, scope: &Scope) -> Result<Vec<Have>, CloudE
     let Some(balancer) = &balancing.balancer else {
         return Ok(Vec::new());
     };
+    // One that failed is good for nothing but to be deleted: a new one takes its place.
+    if is_failed(balancer) && scope.detail == Detail::Properties {
+        return Ok(Vec::new());
+    }
     let seen = seen(balancer, &balancing);
     Ok(vec![seen.into_have(scope, Kind::LoadBalancer)])
+}
+
+fn is_failed(balancer: &Found) -> bool {
+    let code = balancer.state().and_then(|state| state.code());
+    code == Some(&LoadBalancerStateEnum::Failed)
 }
 
 /// A balancer by its name.
@@ -185,7 +194,15 @@ pub(crate) async fn create(
             .await;
         call.said("elasticloadbalancing", "CreateLoadBalancer")
     };
-    let made = account.pace.settled(progress, make).await?;
+    let mut made = account.pace.settled(progress, make).await;
+    let in_the_way = match &made {
+        Ok(answer) => answer.load_balancers().iter().any(is_failed),
+        Err(error) => error.code == "DuplicateLoadBalancerName",
+    };
+    if in_the_way && remove_failed(account, want, tags, progress).await? {
+        made = account.pace.settled(progress, make).await;
+    }
+    let made = made?;
     let balancer = made
         .load_balancers()
         .first()
@@ -203,6 +220,25 @@ pub(crate) async fn create(
         id: arn.to_owned(),
         attributes: [("dns_name".to_owned(), dns_name)].into(),
     })
+}
+
+/// Removes one of ours that ended `failed` and has the name. Whether there was one.
+async fn remove_failed(
+    account: &Account,
+    want: &LoadBalancer,
+    tags: &Tags,
+    progress: &Progress,
+) -> Result<bool, CloudError> {
+    let Some(failed) = describe(account, &want.name).await?.filter(is_failed) else {
+        return Ok(false);
+    };
+    let arn = failed.load_balancer_arn().unwrap_or_default();
+    let found = tags_of(account, vec![arn.to_owned()]).await?;
+    let ours = found.get(arn).is_some_and(|found| is_ours(found, tags));
+    if ours {
+        remove(account, arn, progress).await?;
+    }
+    Ok(ours)
 }
 
 async fn wait_active(account: &Account, arn: &str, progress: &Progress) -> Result<(), CloudError> {
@@ -232,7 +268,9 @@ async fn wait_active(account: &Account, arn: &str, progress: &Progress) -> Resul
                     "LoadBalancerFailed",
                     format!("load balancer {arn} failed: {why}"),
                 )
-                .with_hint("delete it in the console, then run the command again"))
+                .with_hint(
+                    "run the command again: it removes the failed balancer and makes another",
+                ))
             }
             _ => Ok(None),
         }
@@ -327,21 +365,25 @@ pub(crate) async fn delete(
     have: &Have,
     progress: &Progress,
 ) -> Result<(), CloudError> {
-    let remove = || async {
+    remove(account, &have.id, progress).await
+}
+
+async fn remove(account: &Account, arn: &str, progress: &Progress) -> Result<(), CloudError> {
+    let delete = || async {
         let call = account
             .elb
             .delete_load_balancer()
-            .load_balancer_arn(&have.id)
+            .load_balancer_arn(arn)
             .send()
             .await;
         call.said("elasticloadbalancing", "DeleteLoadBalancer")
             .or_missing()
     };
-    match remove().await {
+    match delete().await {
         // Protected against an accident, which this isn't.
         Err(error) if error.code == "OperationNotPermitted" => {
-            unprotect(account, &have.id).await?;
-            remove().await?
+            unprotect(account, arn).await?;
+            delete().await?
         }
         done => done?,
     };
@@ -349,7 +391,7 @@ pub(crate) async fn delete(
         let call = account
             .elb
             .describe_load_balancers()
-            .load_balancer_arns(&have.id)
+            .load_balancer_arns(arn)
             .send()
             .await;
         let answer = call
@@ -363,7 +405,7 @@ pub(crate) async fn delete(
         .pace
         .until(progress, "the load balancer to be gone", LATER, gone)
         .await?;
-    released(account, &have.id, progress).await
+    released(account, arn, progress).await
 }
 
 async fn unprotect(account: &Account, arn: &str) -> Result<(), CloudError> {

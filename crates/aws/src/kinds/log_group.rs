@@ -6,7 +6,7 @@ use aws_sdk_cloudwatchlogs::types::LogGroup as Found;
 use ecspipe_provision::resource::LogGroup;
 use ecspipe_provision::{CloudError, Have, Kind, Scope, Tags};
 
-use super::{Seen, Update};
+use super::{Seen, Update, unless_ours};
 use crate::Account;
 use crate::classify::{OrMissing as _, Said as _};
 use crate::view::View;
@@ -99,7 +99,12 @@ pub(crate) async fn create(
         .send()
         .await;
     match call.said("logs", "CreateLogGroup") {
-        Err(error) if error.code == "ResourceAlreadyExistsException" => {}
+        Err(error) if error.code == "ResourceAlreadyExistsException" => {
+            let arn = format!("log-group:{}", want.name);
+            let arn = account.arn("logs", &arn).await?;
+            let have = tags_of(account, &arn).await?.unwrap_or_default();
+            unless_ours(error, &have, tags)?;
+        }
         done => done.map(|_| ())?,
     }
     set_retention(account, want).await

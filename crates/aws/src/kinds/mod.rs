@@ -30,10 +30,12 @@ pub(crate) mod vpc;
 use std::collections::BTreeMap;
 
 use ecspipe_provision::cloud::{APP_TAG, RESOURCE_TAG};
-use ecspipe_provision::{Change, CloudError, Have, Kind, Progress, Resource, Scope, Tags};
+use ecspipe_provision::{
+    Change, CloudError, CloudErrorKind, Have, Kind, Progress, Resource, Scope, Tags,
+};
 
 use crate::classify::{Refine as _, local};
-use crate::pace::RELEASE;
+use crate::pace::{Look, RELEASE};
 use crate::{Account, Pace};
 
 /// A resource as a listing finds it, before anybody asks whose it is.
@@ -200,6 +202,29 @@ pub(crate) fn first_id(seen: Vec<Seen>) -> Option<String> {
     seen.into_iter().next().map(|seen| seen.id)
 }
 
+/// Whether what carries the tags `have` is what `tags` are for.
+pub(crate) fn is_ours(have: &BTreeMap<String, String>, tags: &Tags) -> bool {
+    [APP_TAG, RESOURCE_TAG].iter().all(|name| {
+        let carried = have.get(*name);
+        carried.is_some() && carried == tags.all().get(*name)
+    })
+}
+
+/// What exists although it was to be made is our own, made by a call whose answer was lost; or else `refusal` stands: somebody has
+/// taken the name since the account was looked at.
+pub(crate) fn unless_ours(
+    refusal: CloudError,
+    have: &BTreeMap<String, String>,
+    tags: &Tags,
+) -> Result<(), CloudError> {
+    if is_ours(have, tags) {
+        return Ok(());
+    }
+    Err(refusal
+        .of_kind(CloudErrorKind::Conflict)
+        .with_hint("somebody else has the name: choose another app name, or delete or rename the other if nobody needs it"))
+}
+
 /// Deletes something that AWS holds back until what depends on it is released (AWS.md §3.3).
 pub(crate) async fn once_released<F>(
     pace: Pace,
@@ -222,11 +247,9 @@ where
         let call = delete();
         async move {
             match call.await {
-                Ok(()) => Ok(Some(())),
-                Err(error) if error.kind == ecspipe_provision::CloudErrorKind::NotFound => {
-                    Ok(Some(()))
-                }
-                Err(error) if held.contains(&error.code.as_str()) => Ok(None),
+                Ok(()) => Ok(Look::There(())),
+                Err(error) if error.kind == CloudErrorKind::NotFound => Ok(Look::There(())),
+                Err(error) if held.contains(&error.code.as_str()) => Ok(Look::Held(error)),
                 Err(error) => Err(error),
             }
         }

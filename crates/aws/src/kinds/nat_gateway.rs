@@ -4,7 +4,7 @@ use aws_sdk_ec2::types::{Filter, NatGateway as Found, NatGatewayState, ResourceT
 use ecspipe_provision::resource::NatGateway;
 use ecspipe_provision::{CloudError, Have, Key, Progress, Resource, Tags};
 
-use super::{Seen, Update, ec2_tags, filter, of_tags, retag_ec2, tag_specification, unsaid};
+use super::{Seen, Update, ec2_tags, of_tags, retag_ec2, tag_specification, unsaid};
 use crate::classify::{OrMissing as _, Refine as _, Said as _, local};
 use crate::pace::MINUTES;
 use crate::view::View;
@@ -60,16 +60,41 @@ pub(crate) async fn create(
     tags: &Tags,
     progress: &Progress,
 ) -> Result<String, CloudError> {
-    let mut token = Resource::from(want.clone()).request_token(tags.app(), key);
-    if let Some(failed) = remove_failed(account, tags, progress).await? {
-        // The token of the gateway that failed would only bring that one back.
-        token = format!("{token:.40}-{failed}");
+    let first = Resource::from(want.clone()).request_token(tags.app(), key);
+    let mut token = first.clone();
+    make_room(account, tags, progress).await?;
+    loop {
+        let gateway = make(account, &token, want, tags, progress).await?;
+        let id = gateway
+            .nat_gateway_id()
+            .ok_or_else(|| unsaid("ec2", "CreateNatGateway", "id"))?;
+        match gateway.state() {
+            Some(NatGatewayState::Available) => {}
+            // A token brings back the gateway that it was used for, also when that one has failed or was deleted since.
+            Some(
+                NatGatewayState::Failed | NatGatewayState::Deleting | NatGatewayState::Deleted,
+            ) => {
+                token = format!("{first:.40}-{id}");
+                continue;
+            }
+            _ => wait_available(account, id, progress).await?,
+        }
+        return Ok(id.to_owned());
     }
-    let make = || async {
+}
+
+async fn make(
+    account: &Account,
+    token: &str,
+    want: &NatGateway,
+    tags: &Tags,
+    progress: &Progress,
+) -> Result<Found, CloudError> {
+    let call = || async {
         let call = account
             .ec2
             .create_nat_gateway()
-            .client_token(&token)
+            .client_token(token)
             .subnet_id(&want.subnet)
             .allocation_id(&want.address)
             .tag_specifications(tag_specification(ResourceType::Natgateway, tags))
@@ -77,31 +102,26 @@ pub(crate) async fn create(
             .await;
         call.said("ec2", "CreateNatGateway")
     };
-    let made = account.pace.settled(progress, make).await?;
-    let gateway = made.nat_gateway();
-    let id = gateway.and_then(|gateway| gateway.nat_gateway_id());
-    let id = id.ok_or_else(|| unsaid("ec2", "CreateNatGateway", "id"))?;
-    if gateway.and_then(Found::state) != Some(&NatGatewayState::Available) {
-        wait_available(account, id, progress).await?;
-    }
-    Ok(id.to_owned())
+    let made = account.pace.settled(progress, call).await?;
+    made.nat_gateway()
+        .cloned()
+        .ok_or_else(|| unsaid("ec2", "CreateNatGateway", "gateway"))
 }
 
-/// One that ended `failed` keeps its address: it goes first. The id of the last one.
-async fn remove_failed(
-    account: &Account,
-    tags: &Tags,
-    progress: &Progress,
-) -> Result<Option<String>, CloudError> {
+/// One that ended `failed` is shown with its address, and one that is being deleted since an earlier run still holds it: both go first.
+async fn make_room(account: &Account, tags: &Tags, progress: &Progress) -> Result<(), CloudError> {
     let mut filters = of_tags(tags);
-    filters.push(filter("state", "failed"));
-    let mut removed = None;
+    let going = Filter::builder().name("state");
+    filters.push(going.values("failed").values("deleting").build());
     for gateway in fetch(account, filters).await? {
-        let id = gateway.nat_gateway_id().unwrap_or_default();
-        remove(account, id, progress).await?;
-        removed = Some(id.to_owned());
+        remove(
+            account,
+            gateway.nat_gateway_id().unwrap_or_default(),
+            progress,
+        )
+        .await?;
     }
-    Ok(removed)
+    Ok(())
 }
 
 async fn state(account: &Account, id: &str) -> Result<Option<Found>, CloudError> {

@@ -6,7 +6,7 @@ use aws_sdk_codepipeline::types as cp;
 use ecspipe_provision::resource::{Action, Pipeline, Stage};
 use ecspipe_provision::{CloudError, Have, Kind, Progress, Scope, Tags};
 
-use super::{Seen, Update};
+use super::{Seen, Update, unless_ours};
 use crate::Account;
 use crate::classify::{OrMissing as _, Said as _, local};
 use crate::view::View;
@@ -189,16 +189,19 @@ pub(crate) async fn create(
     progress: &Progress,
 ) -> Result<(), CloudError> {
     let make = || async {
-        let tags = crate::tags::list!(try cp::Tag, tags.all());
+        let list = crate::tags::list!(try cp::Tag, tags.all());
         let call = account
             .codepipeline
             .create_pipeline()
             .pipeline(declaration(want)?)
-            .set_tags(Some(tags))
+            .set_tags(Some(list))
             .send()
             .await;
         match call.said("codepipeline", "CreatePipeline") {
-            Err(error) if error.code == "PipelineNameInUseException" => Ok(()),
+            Err(error) if error.code == "PipelineNameInUseException" => {
+                let arn = account.arn("codepipeline", &want.name).await?;
+                unless_ours(error, &tags_of(account, &arn).await?, tags)
+            }
             done => done.map(|_| ()),
         }
     };

@@ -3,11 +3,11 @@
 
 use std::collections::BTreeMap;
 
-use aws_sdk_iam::types::{EntityType, PolicyDetail, RoleDetail};
+use aws_sdk_iam::types::{EntityType, PolicyDetail, Role as FoundRole, RoleDetail};
 use ecspipe_provision::resource::{Policy, Role};
 use ecspipe_provision::{CloudError, Have, Kind, Progress, Resource, Scope, Tags};
 
-use super::{Seen, Update, unsaid};
+use super::{Seen, Update, unless_ours, unsaid};
 use crate::classify::{OrMissing as _, Refine as _, Said as _, local};
 use crate::view::View;
 use crate::{Account, all};
@@ -114,21 +114,16 @@ pub(crate) async fn create(
         .await;
     let role = match call.said("iam", "CreateRole") {
         Ok(answer) => answer.role().cloned(),
-        // Our own, made by a call whose answer was lost; somebody else's is refused before anything is made.
         Err(error) if error.code == "EntityAlreadyExists" => {
+            let found = find(account, &want.name).await?;
+            let carried = found.iter().flat_map(|role| role.tags());
+            let have = crate::tags::map(carried.map(|tag| (Some(tag.key()), Some(tag.value()))));
+            unless_ours(error, &have, tags)?;
             set_trust(account, want).await?;
             if want.boundary.is_some() {
                 set_boundary(account, want).await?;
             }
-            account
-                .iam
-                .get_role()
-                .role_name(&want.name)
-                .send()
-                .await
-                .said("iam", "GetRole")?
-                .role()
-                .cloned()
+            found
         }
         Err(error) => return Err(error),
     };
@@ -137,6 +132,12 @@ pub(crate) async fn create(
     }
     role.map(|role| role.arn().to_owned())
         .ok_or_else(|| unsaid("iam", "CreateRole", "ARN"))
+}
+
+async fn find(account: &Account, name: &str) -> Result<Option<FoundRole>, CloudError> {
+    let call = account.iam.get_role().role_name(name).send().await;
+    let answer = call.said("iam", "GetRole").or_missing()?;
+    Ok(answer.and_then(|answer| answer.role().cloned()))
 }
 
 async fn set_trust(account: &Account, want: &Role) -> Result<(), CloudError> {

@@ -13,7 +13,7 @@ use super::{
     Seen, Update, ec2_tags, first_id, of_tags, once_released, retag_ec2, tag_specification,
     unrepeated, unsaid,
 };
-use crate::classify::{OrMissing as _, Said as _};
+use crate::classify::Said as _;
 use crate::view::View;
 use crate::{Account, all};
 
@@ -126,10 +126,15 @@ pub(crate) async fn create(
             .ok_or_else(|| unsaid("ec2", "CreateSecurityGroup", "id"))
     };
     let look = || async { fetch(account, of_tags(tags)).await.map(first_id) };
-    let id = account
+    let made = account
         .pace
         .settled(progress, || account.pace.once(make, look))
-        .await?;
+        .await;
+    let id = match made {
+        // Our own, made by a call whose answer was lost and that listings didn't show in time; or somebody else's.
+        Err(error) if error.code == "InvalidGroup.Duplicate" => look().await?.ok_or(error)?,
+        made => made?,
+    };
     // AWS gives a new group one rule: everything may go out.
     let given = BTreeSet::from([Rule::everything("0.0.0.0/0")]);
     set_rules(
@@ -170,7 +175,8 @@ async fn set_rules(
     if remove.is_empty() {
         return Ok(());
     }
-    revoke(account, id, way, remove).await
+    let call = || revoke(account, id, way, remove.clone());
+    account.pace.settled(progress, call).await
 }
 
 async fn authorize(
@@ -215,7 +221,10 @@ async fn revoke(
             answer.said("ec2", "RevokeSecurityGroupEgress").map(|_| ())
         }
     };
-    gone.or_missing().map(|_| ())
+    match gone {
+        Err(error) if error.code == "InvalidPermission.NotFound" => Ok(()),
+        done => done,
+    }
 }
 
 fn unless_there<T>(result: Result<T, CloudError>) -> Result<(), CloudError> {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use ecspipe_provision::resource::SourceRepository;
 use ecspipe_provision::{CloudError, Have, Kind, Made, Scope, Tags};
 
-use super::{Seen, Update, unsaid};
+use super::{Seen, Update, unless_ours, unsaid};
 use crate::Account;
 use crate::classify::{OrMissing as _, Said as _};
 use crate::view::View;
@@ -88,7 +88,13 @@ pub(crate) async fn create(
     let repository = match call.said("codecommit", "CreateRepository") {
         Ok(answer) => answer.repository_metadata().cloned(),
         Err(error) if error.code == "RepositoryNameExistsException" => {
-            describe(account, &want.name).await?
+            let found = describe(account, &want.name).await?;
+            let have = match found.as_ref().and_then(|found| found.arn()) {
+                Some(arn) => tags_of(account, arn).await?,
+                None => BTreeMap::new(),
+            };
+            unless_ours(error, &have, tags)?;
+            found
         }
         Err(error) => return Err(error),
     };

@@ -69,7 +69,8 @@ pub(crate) async fn create(
         .settled(progress, || account.pace.once(make, look))
         .await?;
     if want.public_addresses {
-        set_public(account, &id, true).await?;
+        let call = || set_public(account, &id, true);
+        account.pace.settled(progress, call).await?;
     }
     Ok(id)
 }

@@ -121,10 +121,12 @@ pub(crate) async fn create(
         .await?;
     // A new VPC has DNS support and no host names.
     if !want.dns_support {
-        set_support(account, &id, false).await?;
+        let call = || set_support(account, &id, false);
+        account.pace.settled(progress, call).await?;
     }
     if want.dns_hostnames {
-        set_hostnames(account, &id, true).await?;
+        let call = || set_hostnames(account, &id, true);
+        account.pace.settled(progress, call).await?;
     }
     Ok(id)
 }

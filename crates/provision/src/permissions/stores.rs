@@ -37,8 +37,10 @@ fn keys(sheet: &mut Sheet<'_>) {
             any_key.clone(),
         );
     }
-    if sheet.makes() {
+    if sheet.makes() || sheet.removes() {
         sheet.list(&["kms:ListKeys"]);
+    }
+    if sheet.makes() {
         let condition = sheet.tagging();
         sheet.allow_if(
             "KeyNew",
