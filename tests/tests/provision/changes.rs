@@ -8,7 +8,7 @@ use ecspipe_spec::Spec;
 use super::place::{PRIVATE, Place, REGION, SHORTEST, TUTORIAL, differences, sandbox, spec};
 
 /// Nearly everything about the tutorial's app that may change while it runs.
-fn changed() -> Spec {
+pub(crate) fn changed() -> Spec {
     let text = TUTORIAL
         .replace("    - { name: eu-central-1b, public: 192.168.1.0/24, private: 192.168.3.0/24 }\n", "    - { name: eu-central-1b, public: 192.168.1.0/24, private: 192.168.3.0/24 }\n    - { name: eu-central-1c, public: 192.168.4.0/24, private: 192.168.5.0/24 }\n")
         .replace("nat: per_zone ", "nat: single ")

@@ -3,11 +3,14 @@
 
 use std::collections::BTreeSet;
 
-use ecspipe_provision::Options;
+use ecspipe_provision::{CloudErrorKind, Kind, Options};
 use ecspipe_sandbox::faults::{Rule, Strike};
 use ecspipe_sandbox::wire::Fault;
+use serde_json::Value;
 
-use super::place::{PRIVATE, Place, TUTORIAL};
+use super::matrix::settled;
+use super::place::{PRIVATE, Place, TUTORIAL, spec};
+use super::shape::differences;
 
 fn rule(operation: &str, skip: u64, times: u64, strike: Strike) -> Rule {
     Rule {
@@ -131,6 +134,64 @@ async fn a_second_run_ends_what_a_refused_one_began() {
         converge(&place).await;
         place.down(true).await;
     }
+}
+
+/// Everything in an account loses the tags that say whose it is.
+fn disown(value: &mut Value) {
+    match value {
+        Value::Object(fields) => {
+            fields.retain(|name, _| !name.starts_with("ecspipe:"));
+            fields.values_mut().for_each(disown);
+        }
+        Value::Array(items) => items.iter_mut().for_each(disown),
+        _ => {}
+    }
+}
+
+/// Between plan and apply somebody takes the names: nothing of theirs is taken over or changed.
+#[tokio::test(start_paused = true)]
+async fn what_somebody_made_meanwhile_is_not_taken_over() {
+    let place = Place::new(TUTORIAL).await;
+    let plan = place.plan(Options::default()).await;
+    let other = Place::within(&place.sandbox, spec(TUTORIAL)).await;
+    other.up().await;
+    {
+        let mut world = place.sandbox.world();
+        let mut edited = serde_json::to_value(&*world).unwrap();
+        disown(&mut edited);
+        *world = serde_json::from_value(edited).unwrap();
+    }
+    let theirs = settled(&place.sandbox).await;
+    let outcome = place.try_apply(&plan).await;
+    let mut refused = BTreeSet::new();
+    for failure in &outcome.failed {
+        assert_eq!(
+            failure.error.kind,
+            CloudErrorKind::Conflict,
+            "{}",
+            failure.error
+        );
+        refused.insert(failure.key.kind);
+    }
+    for kind in [
+        Kind::EncryptionKey,
+        Kind::LogGroup,
+        Kind::ImageRepository,
+        Kind::Cluster,
+        Kind::DeploymentApplication,
+        Kind::SourceRepository,
+        Kind::TargetGroup,
+    ] {
+        assert!(
+            refused.contains(&kind),
+            "{kind:?} is not refused: {refused:?}"
+        );
+    }
+    let now = settled(&place.sandbox).await;
+    let lost = differences(&now, &theirs)
+        .into_iter()
+        .filter(|line| line.starts_with('-'));
+    assert_eq!(lost.collect::<Vec<_>>(), Vec::<String>::new());
 }
 
 #[tokio::test(start_paused = true)]

@@ -4,13 +4,16 @@
 mod calls;
 mod change_table;
 mod changes;
+mod chaos;
 mod existing;
 mod faults;
 mod lifecycle;
 mod limits;
 mod makespan;
+mod matrix;
 mod place;
 mod platform;
 mod random;
+mod shape;
 mod timeline;
 mod watch;

@@ -111,7 +111,7 @@ impl Place {
     }
 
     /// What is wanted beside what `inventory` holds.
-    fn graph_beside(&self, inventory: &Inventory) -> Graph {
+    pub(crate) fn graph_beside(&self, inventory: &Inventory) -> Graph {
         let buildspec = ecspipe_render::buildspec(&self.spec, &self.facts).unwrap();
         let inputs = Inputs {
             spec: &self.spec,
@@ -347,7 +347,7 @@ fn collect(path: &str, state: &Value, found: &mut BTreeSet<String>) {
     }
 }
 
-fn is_history(path: &str, collection: &str, entry: &Value) -> bool {
+pub(crate) fn is_history(path: &str, collection: &str, entry: &Value) -> bool {
     let service = path.rsplit('/').next().unwrap();
     match (service, collection) {
         // What remembers other things, or is remembered: tags by id, revisions that were rolled out, answers by token, measurements.
