@@ -85,7 +85,7 @@ fn flatten(names: &Names, path: &str, value: &Value, lines: &mut Vec<String>) {
                 }
                 // An update that is made twice leaves a version more.
                 let value = match value.as_array().and_then(|versions| versions.last()) {
-                    Some(last) if name == "versions" => last,
+                    Some(last) if name == "versions" => &numberless(last),
                     _ => value,
                 };
                 flatten(names, &format!("{path}.{}", names.mask(name)), value, lines);
@@ -97,6 +97,14 @@ fn flatten(names: &Names, path: &str, value: &Value, lines: &mut Vec<String>) {
         }
         value => lines.push(format!("{path} = {}", names.masked(value))),
     }
+}
+
+fn numberless(version: &Value) -> Value {
+    let mut version = version.clone();
+    if let Some(fields) = version.as_object_mut() {
+        fields.remove("version");
+    }
+    version
 }
 
 /// The names by which ecspipe knows things that only have ids.

@@ -1,16 +1,21 @@
 //! Task definition families. A family is seen through its newest active revision. Must not decide which revision runs.
 
+use aws_sdk_ecs::operation::register_task_definition::RegisterTaskDefinitionOutput;
+use aws_sdk_ecs::operation::register_task_definition::builders::RegisterTaskDefinitionFluentBuilder;
 use aws_sdk_ecs::types::{
     Compatibility, ContainerDefinition, CpuArchitecture, KeyValuePair, LogConfiguration, LogDriver,
     NetworkMode, OsFamily, PortMapping, RuntimePlatform, SortOrder, Tag, TaskDefinition as Found,
     TaskDefinitionField, TaskDefinitionStatus, TransportProtocol,
 };
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+use aws_smithy_runtime_api::client::result::SdkError;
+use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use ecspipe_provision::resource::TaskDefinition;
-use ecspipe_provision::{CloudError, Have, Kind, Scope, Tags};
+use ecspipe_provision::{CloudError, Have, Kind, Resource, Scope, Tags};
 use ecspipe_spec::taskdef;
 
 use super::cluster::{ecs_tags, retag};
-use super::{Seen, Update, unsaid};
+use super::{Seen, Update, is_ours, unrepeated, unsaid};
 use crate::classify::{Said as _, local};
 use crate::view::View;
 use crate::{Account, all};
@@ -176,18 +181,27 @@ fn container(container: &ContainerDefinition) -> taskdef::ContainerDefinition {
     }
 }
 
-/// Registers a revision; answers its ARN. Registering the same twice makes two revisions, which does no harm.
+/// Registers a revision; answers its ARN. Registering the same twice would make two revisions, so where the answer is lost the
+/// newest is looked at: there was no such revision before.
 pub(crate) async fn create(
     account: &Account,
     want: &TaskDefinition,
     tags: &Tags,
 ) -> Result<String, CloudError> {
-    register(
-        account,
-        &want.definition,
-        crate::tags::list!(aws_sdk_ecs::types::Tag, tags.all()),
-    )
-    .await
+    let make = || async {
+        let list = crate::tags::list!(aws_sdk_ecs::types::Tag, tags.all());
+        let call = registration(account, &want.definition, list)?;
+        arn(unrepeated!(aws_sdk_ecs, call).await)
+    };
+    let look = || async {
+        let newest = describe(account, &want.definition.family).await?;
+        let seen = newest.map(|(newest, tags)| seen(&newest, ecs_tags(&tags)));
+        let same = |seen: &Seen| {
+            seen.resource == Resource::from(want.clone()) && is_ours(&seen.tags, tags)
+        };
+        Ok(seen.filter(same).map(|seen| seen.id))
+    };
+    account.pace.once(make, look).await
 }
 
 /// Registers a definition with tags; answers its ARN with revision.
@@ -196,6 +210,28 @@ pub(crate) async fn register(
     want: &taskdef::TaskDefinition,
     tags: Vec<Tag>,
 ) -> Result<String, CloudError> {
+    arn(registration(account, want, tags)?.send().await)
+}
+
+fn arn<E>(
+    answer: Result<RegisterTaskDefinitionOutput, SdkError<E, HttpResponse>>,
+) -> Result<String, CloudError>
+where
+    E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
+{
+    let answer = answer.said("ecs", "RegisterTaskDefinition")?;
+    let arn = answer
+        .task_definition()
+        .and_then(|definition| definition.task_definition_arn());
+    arn.map(ToOwned::to_owned)
+        .ok_or_else(|| unsaid("ecs", "RegisterTaskDefinition", "ARN"))
+}
+
+fn registration(
+    account: &Account,
+    want: &taskdef::TaskDefinition,
+    tags: Vec<Tag>,
+) -> Result<RegisterTaskDefinitionFluentBuilder, CloudError> {
     let containers: Result<Vec<_>, CloudError> = want
         .container_definitions
         .iter()
@@ -208,7 +244,7 @@ pub(crate) async fn register(
         .operating_system_family(OsFamily::from(
             want.runtime_platform.operating_system_family.as_str(),
         ));
-    let call = account
+    Ok(account
         .ecs
         .register_task_definition()
         .family(&want.family)
@@ -225,13 +261,7 @@ pub(crate) async fn register(
         .memory(&want.memory)
         .runtime_platform(platform.build())
         .set_container_definitions(Some(containers?))
-        .set_tags((!tags.is_empty()).then_some(tags));
-    let answer = call.send().await.said("ecs", "RegisterTaskDefinition")?;
-    let arn = answer
-        .task_definition()
-        .and_then(|definition| definition.task_definition_arn());
-    arn.map(ToOwned::to_owned)
-        .ok_or_else(|| unsaid("ecs", "RegisterTaskDefinition", "ARN"))
+        .set_tags((!tags.is_empty()).then_some(tags)))
 }
 
 fn sdk_container(want: &taskdef::ContainerDefinition) -> Result<ContainerDefinition, CloudError> {
