@@ -9,13 +9,14 @@ use ecspipe_provision::resource::{
 use ecspipe_provision::{Cloud as _, Key, Kind, Progress, Resource, Tags};
 use ecspipe_sandbox::Sandbox;
 use ecspipe_sandbox::faults::{Rule, Strike};
+use ecspipe_sandbox::services::kms;
 use ecspipe_sandbox::wire::Fault;
 use futures::future::{FutureExt as _, LocalBoxFuture};
 use serde_json::{Value, json};
 
 use super::super::drift;
 use super::super::place::{Place, spec};
-use super::super::stage::Stage;
+use super::super::stage::{REGION, Stage};
 use super::stage;
 
 /// The tutorial's app with a rollout in steps, which has a configuration of its own, and alarms.
@@ -527,14 +528,22 @@ async fn ends() -> Vec<Phase> {
     for bucket in bare.sandbox.world().s3.buckets.values_mut() {
         bucket.tags.clear();
     }
+    // A key without an alias can only be found by its tags.
+    bare.sandbox.world().at(REGION).kms.aliases.clear();
     vec![
         phase("down after half an up", CANARY, "down", &bare, |actor| {
             async move {
                 let sandbox = actor.stage.sandbox.clone();
                 only_down(actor).await?;
-                match sandbox.world().s3.buckets.is_empty() {
-                    true => Ok(()),
-                    false => Err("a bucket is left".to_owned()),
+                let mut world = sandbox.world();
+                let used = |key: &kms::Key| matches!(key.state, kms::KeyState::Enabled);
+                match (
+                    world.s3.buckets.is_empty(),
+                    world.at(REGION).kms.keys.values().any(used),
+                ) {
+                    (true, false) => Ok(()),
+                    (false, _) => Err("a bucket is left".to_owned()),
+                    (true, true) => Err("a key is left".to_owned()),
                 }
             }
             .boxed_local()
