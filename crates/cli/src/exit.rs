@@ -15,7 +15,7 @@ pub enum Exit {
     Usage = 2,
     /// The spec is wrong.
     Spec = 3,
-    /// Refused: an unsafe change, a rollout in flight.
+    /// Refused: an unsafe change, a rollout in flight. Of `up` and `plan` also: something is held back, and everything else is done.
     Refused = 4,
     /// Provisioning is incomplete; run again.
     Incomplete = 5,
