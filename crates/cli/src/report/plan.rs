@@ -627,13 +627,33 @@ fn short(value: &Value) -> String {
     const MOST: usize = 100;
     let text = match value {
         Value::String(text) => text.replace('\n', "⏎"),
-        other => other.to_string(),
+        other => shares(other).unwrap_or_else(|| other.to_string()),
     };
     let text = with_names(&text);
     match text.char_indices().nth(MOST) {
         Some((end, _)) => format!("{}…", &text[..end]),
         None => text,
     }
+}
+
+/// Where a listener forwards to, if `value` is that: `90 to …, 10 to …`, or the one that gets everything.
+fn shares(value: &Value) -> Option<String> {
+    let forwards = value.as_array().filter(|forwards| !forwards.is_empty())?;
+    let share = |forward: &Value| {
+        let group = forward.get("target_group")?.as_str()?;
+        let weight = forward.get("weight")?.as_u64()?;
+        Some((weight, group.to_owned()))
+    };
+    let mut shares: Vec<(u64, String)> = forwards.iter().map(share).collect::<Option<_>>()?;
+    if let [(_, group)] = shares.as_slice() {
+        return Some(group.clone());
+    }
+    shares.sort_by_key(|(weight, _)| std::cmp::Reverse(*weight));
+    let texts: Vec<String> = shares
+        .iter()
+        .map(|(weight, group)| format!("{weight} to {group}"))
+        .collect();
+    Some(texts.join(", "))
 }
 
 /// `text` with the names of target groups in the place of their ARNs, which one region of one account has once.
@@ -682,11 +702,14 @@ mod tests {
     fn target_groups_go_by_their_names() {
         let check = |value: serde_json::Value, expected: &str| assert_eq!(short(&value), expected);
         check(json!(GROUP), "web-blue");
-        let two = json!([{"target_group": GROUP, "weight": 90}, {"target_group": GROUP.replace("blue", "green"), "weight": 10}]);
+        let forward = |colour: &str, weight: u32| json!({"target_group": GROUP.replace("blue", colour), "weight": weight});
+        check(json!([forward("blue", 1)]), "web-blue");
         check(
-            two,
-            r#"[{"target_group":"web-blue","weight":90},{"target_group":"web-green","weight":10}]"#,
+            json!([forward("blue", 10), forward("green", 90)]),
+            "90 to web-green, 10 to web-blue",
         );
+        check(json!([]), "[]");
+        check(json!([{"weight": 1}]), r#"[{"weight":1}]"#);
         check(
             json!("arn:aws:iam::111122223333:role/web"),
             "arn:aws:iam::111122223333:role/web",
