@@ -9,7 +9,7 @@ use ecspipe_provision::resource::Rule;
 use ecspipe_provision::{Options, Plan};
 use ecspipe_sandbox::Sandbox;
 use ecspipe_spec::Spec;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::place::{Place, REGION, differences, sandbox};
 use super::platform::{PLATFORM, Platform, looked_up};
@@ -140,8 +140,38 @@ async fn exercise_all(section: &str) {
     let rows = of_section(section);
     assert!(!rows.is_empty());
     for row in rows {
-        exercise(row, &sandbox(), [row.from, row.to].map(spec)).await;
+        exercise(row, &account(), [row.from, row.to].map(spec)).await;
     }
+}
+
+/// An account with the alarms and the functions that rows name.
+fn account() -> Sandbox {
+    let sandbox = sandbox();
+    let mut world = sandbox.world();
+    let (number, now) = (world.account.clone(), world.now);
+    let region = world.at(REGION);
+    for name in ["orders-backlog", "orders-age"] {
+        let alarm = json!({
+            "name": name, "arn": format!("arn:aws:cloudwatch:{REGION}:{number}:alarm:{name}"), "tags": {},
+            "state": "OK", "reason": "", "since": now, "configured": now,
+            "definition": {
+                "AlarmName": name, "Namespace": "Orders", "MetricName": name, "Statistic": "Maximum", "Period": 60,
+                "EvaluationPeriods": 1, "Threshold": 100, "ComparisonOperator": "GreaterThanThreshold", "TreatMissingData": "notBreaching",
+            },
+        });
+        let alarm = serde_json::from_value(alarm).unwrap();
+        region.cloudwatch.alarms.insert(name.to_owned(), alarm);
+    }
+    for name in ["one", "two"] {
+        let function = json!({
+            "name": name, "arn": format!("arn:aws:lambda:{REGION}:{number}:function:{name}"), "tags": {},
+            "role": format!("arn:aws:iam::{number}:role/{name}"), "created": now - 3_600_000, "settings": {}, "code": [1, ""],
+        });
+        let function = serde_json::from_value(function).unwrap();
+        region.lambda.functions.insert(name.to_owned(), function);
+    }
+    drop(world);
+    sandbox
 }
 
 /// What the rows about others' things refer to: two platforms, called `shared` and `other` as the things of theirs are, and two
