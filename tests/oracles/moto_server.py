@@ -7,6 +7,8 @@ of habits that AWS does not have and that keep a strict client from using it at 
   - CodeBuild demands a location of sources and artifacts that are of type CODEPIPELINE, which AWS ignores: one is supplied
     on the way in and taken out of the answers;
   - listings that moto lacks, and that are empty in an account where nothing was made of the kind, are answered as empty;
+  - CloudWatch's answers come in a protocol that moto doesn't speak (Smithy RPC v2 in CBOR): a listing of alarms, of which
+    the apps here have none, is answered as empty;
   - CodeDeploy's deletions, which moto lacks, are answered as done, so that what comes behind them is tried: the things stay;
   - CodeCommit's tags, which moto forgets: those of CreateRepository and TagResource are kept here;
   - S3's answers on versioning and notifications have another root element than AWS's: it is renamed; the notifications
@@ -30,6 +32,10 @@ STAND_INS = {
     "CodeDeploy_20141006.ListDeploymentConfigs": {"deploymentConfigsList": []},
     "CodePipeline_20150709.ListPipelineExecutions": {"pipelineExecutionSummaries": []},
 }
+
+# CloudWatch in CBOR: the path of a listing of alarms, and {"MetricAlarms": []}.
+ALARMS = "/service/GraniteServiceVersion20100801/operation/DescribeAlarms"
+NO_ALARMS = b"\xa1\x6cMetricAlarms\x80"
 
 # Root elements of S3's answers as moto names them, and as AWS does.
 ROOTS = {
@@ -84,6 +90,9 @@ class Shim:
             captured["headers"] = headers
             return io.BytesIO().write
 
+        if environ.get("PATH_INFO") == ALARMS:
+            start_response("200 OK", [("content-type", "application/cbor"), ("smithy-protocol", "rpc-v2-cbor")])
+            return [NO_ALARMS]
         prefix, _, name = environ.get("HTTP_X_AMZ_TARGET", "").partition(".")
         service = self.targets.get(prefix)
         if prefix.startswith("CodeBuild_"):

@@ -215,7 +215,13 @@ async fn moto_goes_as_far_as_it_can() {
         failed(&outcome),
         ["encryption-key/main kms ScheduleKeyDeletion"]
     );
-    assert_eq!(outcome.skipped, []);
+    // The bucket goes last, as the lease lies in it.
+    let skipped: Vec<String> = outcome
+        .skipped
+        .iter()
+        .map(|skip| skip.key.to_string())
+        .collect();
+    assert_eq!(skipped, ["bucket/artifacts"]);
     // CodeDeploy's deletions are the shim's; the key's alias is gone, and with it what it is found by.
     let left: Vec<String> = place
         .inventory()
@@ -226,7 +232,11 @@ async fn moto_goes_as_far_as_it_can() {
         .collect();
     assert_eq!(
         left,
-        ["deployment-application/main", "deployment-group/main"]
+        [
+            "bucket/artifacts",
+            "deployment-application/main",
+            "deployment-group/main"
+        ]
     );
 
     let place = moto.place(PRIVATE).await;
