@@ -6,7 +6,7 @@ use ecspipe_provision::memory::Memory;
 use ecspipe_provision::{
     APPLIED_TAG, Action, Change, Kind, Options, Origin, Plan, RefusalReason, Resource,
 };
-use ecspipe_spec::{Nat, Span, Spec, Strategy as Shift};
+use ecspipe_spec::{Alarm, Condition, Nat, Span, Spec, Strategy as Shift};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -21,6 +21,10 @@ fn everything() -> [Spec; 2] {
                 percent: 20,
                 wait: Span::from_minutes(7),
             };
+            spec.deploy.alarms = vec![Alarm::Declared(Condition::UnhealthyTargets {
+                above: 0,
+                during: Span::from_minutes(1),
+            })];
         }),
         tutorial_with(|spec| spec.network.nat = Nat::None),
     ]
