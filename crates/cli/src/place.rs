@@ -342,6 +342,21 @@ impl Place {
         }
     }
 
+    /// Refuses to follow a rollout whose spec counts on more than is done about it: nobody would make its checks.
+    pub(crate) fn can_follow(&self) -> Result<(), Failure> {
+        if self.spec.deploy.checks.is_empty() {
+            return Ok(());
+        }
+        let failure = Failure::new(
+            Exit::Refused,
+            "the spec has `deploy.checks`, and this version doesn't make checks yet",
+        );
+        Err(failure.hint(
+            "`ecspipe deploy --detach` starts the rollout: look at the test port yourself, then `ecspipe reroute` or `ecspipe stop`; \
+             or take `checks` out of the spec",
+        ))
+    }
+
     /// How a rollout is followed.
     pub(crate) fn follow_options(&self, follow: &Follow) -> FollowOptions {
         FollowOptions {

@@ -236,3 +236,22 @@ async fn a_change_of_the_spec_travels_with_a_deployment() {
         .exits(0)
         .says(&["deployment files in S3 are up to date"]);
 }
+
+/// A spec's checks are never left out in silence: as they aren't made yet, nobody seems to follow a rollout that counts on them.
+#[tokio::test(start_paused = true)]
+async fn checks_that_nobody_makes_are_not_followed() {
+    let stage = Stage::new(&TUTORIAL.replace("keep_old:", "checks: [{ path: / }]\n  keep_old:"));
+    stage.run("up --yes").await.exits(0);
+    stage.minutes(5).await;
+    let refusal = ["`deploy.checks`", "hint: `ecspipe deploy --detach` starts"];
+    stage
+        .run("deploy --image nginx:1.27")
+        .await
+        .exits(4)
+        .says(&refusal);
+    stage.run("watch").await.exits(4).says(&refusal);
+    stage
+        .run("deploy --image nginx:1.27 --detach")
+        .await
+        .exits(0);
+}

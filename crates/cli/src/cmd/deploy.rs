@@ -18,6 +18,9 @@ const PUSH: Duration = Duration::from_secs(60 * 60);
 pub(crate) async fn exec(global: &Global, args: &Deploy, world: &World) -> Result<Exit, Failure> {
     world.at_second_interrupt(Exit::Running);
     let place = Place::open(global, world).await?;
+    if !args.detach {
+        place.can_follow()?;
+    }
     let options = place.follow_options(&args.follow);
     let shown = Follow::new(world, global, || place.account.now());
     let id = match &args.image {

@@ -12,6 +12,9 @@ use crate::world::World;
 pub(crate) async fn exec(global: &Global, args: &Args, world: &World) -> Result<Exit, Failure> {
     world.at_second_interrupt(Exit::Running);
     let place = Place::open(global, world).await?;
+    if !args.detach {
+        place.can_follow()?;
+    }
     let options = place.follow_options(&args.follow);
     if !args.yes && !world.confirm("go back to the last good version?", "--yes")? {
         world.err("nothing was done");
