@@ -1,9 +1,11 @@
 //! What a rollout looks like at one moment: plain values, as the adapter has read them. AWS's own nouns for AWS's
 //! things. Every status keeps a string that it doesn't know. Must not decide anything: that is [`crate::rollout::carry`].
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
 /// An enum of the strings that AWS uses, which keeps those that it doesn't know.
@@ -46,6 +48,19 @@ macro_rules! status {
         impl From<$name> for String {
             fn from(status: $name) -> Self {
                 status.as_str().to_owned()
+            }
+        }
+
+        impl JsonSchema for $name {
+            fn schema_name() -> Cow<'static, str> {
+                stringify!($name).into()
+            }
+
+            fn json_schema(_: &mut SchemaGenerator) -> Schema {
+                json_schema!({
+                    "description": "A word of AWS: one of those that are known today, or one that AWS adds later.",
+                    "anyOf": [{ "enum": [$($text),+] }, { "type": "string" }],
+                })
             }
         }
 
@@ -211,7 +226,7 @@ impl Execution {
 }
 
 /// What started an execution.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Trigger {
     /// AWS's type, such as `StartPipelineExecution` or `CloudWatchEvent`.
     pub kind: String,
@@ -220,7 +235,7 @@ pub struct Trigger {
 }
 
 /// What a source action found.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Revision {
     /// The source action, such as `Source` or `Bundle`.
     pub action: String,
@@ -269,7 +284,7 @@ pub struct Action {
 }
 
 /// A code and a message of AWS.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Fault {
     /// The code, such as `ALARM_ACTIVE`.
     pub code: String,
@@ -435,7 +450,7 @@ pub struct Listeners {
 }
 
 /// A target group that a listener forwards to.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Route {
     /// The name (not the ARN) of the target group.
     pub target_group: String,
@@ -444,7 +459,7 @@ pub struct Route {
 }
 
 /// The targets of a target group.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 pub struct Health {
     /// Those that answer the health check.
     pub healthy: u32,

@@ -14,6 +14,7 @@ mod failure;
 mod interruption;
 mod lease;
 mod load;
+mod operate;
 mod operators;
 mod permissions;
 #[allow(dead_code)]
@@ -25,6 +26,7 @@ mod plans;
 mod platform;
 mod policy;
 mod redact;
+mod reports;
 mod restart;
 mod rollouts;
 mod shared;

@@ -387,6 +387,7 @@ impl<'a> Tour<'a> {
             follow: Follow {
                 until,
                 timeout: None,
+                report: None,
             },
         };
         super::watch::exec(&self.global, &args, &self.stage).await
