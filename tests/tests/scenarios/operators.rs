@@ -17,6 +17,41 @@ use super::stage::Stage;
 /// that a command notices, or that no policy has, is wrong and fails the test.
 const UNSEEN: &[(&str, &str, &str)] = &[
     (
+        "AlarmsChange",
+        "cloudwatch:DeleteAlarms",
+        "no phase has an app whose alarms come, change and go yet",
+    ),
+    (
+        "AlarmsChange",
+        "cloudwatch:PutMetricAlarm",
+        "no phase has an app whose alarms come, change and go yet",
+    ),
+    (
+        "AlarmsChange",
+        "cloudwatch:TagResource",
+        "no phase has an app whose alarms come, change and go yet",
+    ),
+    (
+        "AlarmsChange",
+        "cloudwatch:UntagResource",
+        "no phase has an app whose alarms come, change and go yet",
+    ),
+    (
+        "AlarmsDelete",
+        "cloudwatch:DeleteAlarms",
+        "no phase has an app whose alarms come, change and go yet",
+    ),
+    (
+        "AlarmsRead",
+        "cloudwatch:ListTagsForResource",
+        "no phase has an app whose alarms come, change and go yet",
+    ),
+    (
+        "List",
+        "cloudwatch:DescribeAlarms",
+        "no phase has an app whose alarms come, change and go yet",
+    ),
+    (
         "BalancerChange",
         "elasticloadbalancing:SetIpAddressType",
         "takes back dual stack that somebody switched on; the sandbox has no IPv6 to switch on",
