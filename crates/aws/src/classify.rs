@@ -8,7 +8,7 @@ use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::display::DisplayErrorContext;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use aws_types::request_id::RequestId as _;
-use ecspipe_deploy::{CloudFailure, FailureKind};
+use ecspipe_deploy::{CloudFailure, FailureKind, Refusal};
 use ecspipe_provision::{CloudError, CloudErrorKind};
 
 /// Gives an SDK result its service and operation.
@@ -107,7 +107,7 @@ where
         _ => (LOST.to_owned(), chain(error)),
     };
     let kind = kind_of(&code, status);
-    let hint = hint(service, operation, &code, kind, status);
+    let hint = hint(service, operation, &code, &message, kind, status);
     CloudError {
         service: service.to_owned(),
         operation: operation.to_owned(),
@@ -313,12 +313,18 @@ fn hint(
     service: &str,
     operation: &str,
     code: &str,
+    message: &str,
     kind: CloudErrorKind,
     status: Option<u16>,
 ) -> Option<String> {
     Some(match kind {
         CloudErrorKind::Access => {
-            format!("the caller lacks the permission {service}:{operation}, or a policy of the organisation denies it; `ecspipe policy up|deploy|operate|down` prints what is needed")
+            // The message knows better than the operation: HeadObject needs `s3:GetObject`.
+            let refused = Refusal::find(message);
+            let on = refused.as_ref().and_then(|refused| refused.resource.as_ref());
+            let on = on.map(|resource| format!(" on {resource}")).unwrap_or_default();
+            let action = refused.map_or_else(|| format!("{service}:{operation}"), |refused| refused.action);
+            format!("the caller lacks the permission {action}{on}, or a policy of the organisation denies it; `ecspipe policy up|deploy|operate|down` prints what is needed")
         }
         CloudErrorKind::Credentials if code.contains("Expired") => {
             "the login has expired: log in again, for instance with `aws sso login` or `aws login`".to_owned()

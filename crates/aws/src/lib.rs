@@ -21,7 +21,7 @@ mod survey;
 mod tags;
 mod view;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use aws_config::retry::RetryConfig;
@@ -82,6 +82,8 @@ pub struct Account {
     pub(crate) ours: lease::Ours,
     /// Who calls, asked for once.
     pub(crate) identity: Arc<tokio::sync::OnceCell<Caller>>,
+    /// What following a rollout asks for once.
+    pub(crate) known: Arc<Mutex<rollouts::Known>>,
     /// The region's zones, asked for once.
     region_zones: Arc<tokio::sync::OnceCell<Vec<String>>>,
 }
@@ -131,6 +133,7 @@ impl Account {
             tagging: aws_sdk_resourcegroupstagging::Client::new(&config),
             ours: lease::Ours::default(),
             identity: Arc::default(),
+            known: Arc::default(),
             region_zones: Arc::default(),
         })
     }

@@ -1,19 +1,23 @@
 //! The rollout's trait on an account: one method a question, translated and nothing else. Must not wait or decide.
 
-use std::collections::{BTreeMap, HashMap};
+mod before;
+mod reasons;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::{MutexGuard, PoisonError};
 
 use aws_sdk_codedeploy::types as cd;
 use aws_sdk_codepipeline::types as cp;
-use aws_sdk_elasticloadbalancingv2::types::TargetHealthStateEnum;
+use aws_sdk_elasticloadbalancingv2::types::{TargetHealthDescription, TargetHealthStateEnum};
 use aws_smithy_types::DateTime;
 use aws_smithy_types::byte_stream::ByteStream;
 use ecspipe_deploy as deploy;
 use ecspipe_deploy::{
-    Action, AfterStop, Answer, CloudFailure, Deployment, DeploymentSummary, DeploymentWait,
-    Execution, ExecutionSummary, FailureKind, Fault, GroupSettings, Health, LifecycleEvent,
-    Listeners, LogEvent, LogPage, LogQuery, NewDeployment, Revision, RollbackInfo, Rollouts, Route,
-    Routing, SHA256_METADATA, ServiceState, Stage, StepStatus, StoredBundle, Target, TaskSet,
-    Timestamp, Trigger, Which,
+    Action, AfterStop, Alarm, Answer, Build, CloudFailure, Deployment, DeploymentSummary,
+    DeploymentWait, Execution, ExecutionSummary, FailingTarget, FailureKind, Fault, GroupSettings,
+    Health, ImageState, LifecycleEvent, Listeners, LogEvent, LogPage, LogQuery, LogStream,
+    NewDeployment, Revision, RollbackInfo, Rollouts, Route, Routing, SHA256_METADATA, ServiceState,
+    Stage, StepStatus, StoppedTask, StoredBundle, Target, TaskSet, Timestamp, Trigger, Which,
 };
 use ecspipe_provision::CloudError;
 use ecspipe_provision::cloud::{APP_TAG, RESOURCE_TAG};
@@ -124,6 +128,14 @@ impl Rollouts for Account {
         image(self, task_definition).map(failed).boxed()
     }
 
+    fn image_state<'a>(&'a self, image: &'a str) -> Answer<'a, Option<ImageState>> {
+        before::image_state(self, image).map(failed).boxed()
+    }
+
+    fn role_exists<'a>(&'a self, name: &'a str) -> Answer<'a, bool> {
+        before::role_exists(self, name).map(failed).boxed()
+    }
+
     fn register_task_definition<'a>(
         &'a self,
         target: &'a Target,
@@ -138,6 +150,28 @@ impl Rollouts for Account {
 
     fn health<'a>(&'a self, target: &'a Target) -> Answer<'a, BTreeMap<String, Health>> {
         health(self, target).map(failed).boxed()
+    }
+
+    fn stopped_tasks<'a>(
+        &'a self,
+        target: &'a Target,
+        known: &'a BTreeSet<String>,
+    ) -> Answer<'a, Vec<StoppedTask>> {
+        reasons::stopped_tasks(self, target, known)
+            .map(failed)
+            .boxed()
+    }
+
+    fn alarms<'a>(&'a self, names: &'a [String]) -> Answer<'a, Vec<Alarm>> {
+        reasons::alarms(self, names).map(failed).boxed()
+    }
+
+    fn build<'a>(&'a self, id: &'a str) -> Answer<'a, Option<Build>> {
+        reasons::build(self, id).map(failed).boxed()
+    }
+
+    fn log_tail<'a>(&'a self, stream: &'a LogStream, lines: u32) -> Answer<'a, Vec<String>> {
+        reasons::log_tail(self, stream, lines).map(failed).boxed()
     }
 
     fn log_events<'a>(&'a self, target: &'a Target, query: &'a LogQuery) -> Answer<'a, LogPage> {
@@ -543,17 +577,7 @@ async fn targets(
     account: &Account,
     id: &str,
 ) -> Result<(Vec<LifecycleEvent>, Vec<TaskSet>), CloudError> {
-    let call = account
-        .codedeploy
-        .list_deployment_targets()
-        .deployment_id(id)
-        .send()
-        .await;
-    let ids = match call.said("codedeploy", "ListDeploymentTargets") {
-        Ok(answer) => answer.target_ids().to_vec(),
-        Err(error) if error.code == "DeploymentNotStartedException" => Vec::new(),
-        Err(error) => return Err(error),
-    };
+    let ids = target_ids(account, id).await?;
     if ids.is_empty() {
         return Ok((Vec::new(), Vec::new()));
     }
@@ -582,6 +606,28 @@ async fn targets(
         .map(task_set)
         .collect();
     Ok((events, sets))
+}
+
+/// The ids of a deployment's targets; none before it has started.
+async fn target_ids(account: &Account, id: &str) -> Result<Vec<String>, CloudError> {
+    if let Some(ids) = known(account).targets.get(id) {
+        return Ok(ids.clone());
+    }
+    let call = account
+        .codedeploy
+        .list_deployment_targets()
+        .deployment_id(id)
+        .send()
+        .await;
+    let ids = match call.said("codedeploy", "ListDeploymentTargets") {
+        Ok(answer) => answer.target_ids().to_vec(),
+        Err(error) if error.code == "DeploymentNotStartedException" => Vec::new(),
+        Err(error) => return Err(error),
+    };
+    if !ids.is_empty() {
+        known(account).targets.insert(id.to_owned(), ids.clone());
+    }
+    Ok(ids)
 }
 
 fn lifecycle_event(event: &cd::LifecycleEvent) -> LifecycleEvent {
@@ -700,12 +746,21 @@ async fn settings(account: &Account, target: &Target) -> Result<GroupSettings, C
     let rollback = group
         .auto_rollback_configuration()
         .filter(|rollback| rollback.enabled());
+    let alarms = group
+        .alarm_configuration()
+        .filter(|alarms| alarms.enabled())
+        .map(|alarms| alarms.alarms())
+        .unwrap_or_default();
     Ok(GroupSettings {
         ready_wait_minutes: waits.map(|ready| i64::from(ready.wait_time_in_minutes())),
         termination_wait_minutes: terminate
             .map(|terminate| i64::from(terminate.termination_wait_time_in_minutes()))
             .unwrap_or_default(),
         routing: routing(account, group.deployment_config_name().unwrap_or_default()).await?,
+        alarms: alarms
+            .iter()
+            .filter_map(|alarm| text(alarm.name()))
+            .collect(),
         rollback_events: rollback
             .map(|rollback| {
                 rollback
@@ -795,6 +850,7 @@ async fn service_state(account: &Account, target: &Target) -> Result<ServiceStat
     });
     Ok(ServiceState {
         status: found.status().unwrap_or_default().to_owned(),
+        created: time(found.created_at()),
         desired: i64::from(found.desired_count()),
         running: i64::from(found.running_count()),
         pending: i64::from(found.pending_count()),
@@ -844,12 +900,40 @@ async fn register(
     task_definition::register(account, &definition, tags).await
 }
 
+/// What doesn't change while a rollout is followed, asked for once: a poll every few seconds need not ask for it again.
+#[derive(Debug, Default)]
+pub(crate) struct Known {
+    /// The ARN of a load balancer, by its name.
+    balancers: BTreeMap<String, String>,
+    /// The ARN of a target group, by its name.
+    groups: BTreeMap<String, String>,
+    /// The ids of a deployment's targets, by its id.
+    targets: BTreeMap<String, Vec<String>>,
+}
+
+fn known(account: &Account) -> MutexGuard<'_, Known> {
+    account.known.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 async fn listeners(account: &Account, target: &Target) -> Result<Listeners, CloudError> {
-    let Some(balancer) = load_balancer::describe(account, &target.load_balancer).await? else {
-        return Ok(Listeners::default());
+    let name = &target.load_balancer;
+    let before = known(account).balancers.get(name).cloned();
+    let arn = match before {
+        Some(arn) => arn,
+        None => {
+            let Some(balancer) = load_balancer::describe(account, name).await? else {
+                return Ok(Listeners::default());
+            };
+            balancer.load_balancer_arn().unwrap_or_default().to_owned()
+        }
     };
-    let found =
-        listener::of_balancer(account, balancer.load_balancer_arn().unwrap_or_default()).await?;
+    let found = listener::of_balancer(account, &arn).await?;
+    // One that has none may have been deleted, and made anew with another ARN.
+    if found.is_empty() {
+        known(account).balancers.remove(name);
+    } else {
+        known(account).balancers.insert(name.clone(), arn);
+    }
     let routes = |arn: &Option<String>, port: u16| {
         let wanted = found.iter().find(|listener| match arn {
             Some(arn) => listener.listener_arn() == Some(arn),
@@ -874,10 +958,8 @@ async fn health(
     account: &Account,
     target: &Target,
 ) -> Result<BTreeMap<String, Health>, CloudError> {
-    let names: Vec<&str> = target.target_groups.iter().map(String::as_str).collect();
-    let groups = target_group::describe(account, &names).await?;
-    let each = groups.iter().map(|group| async move {
-        let arn = group.target_group_arn().unwrap_or_default();
+    let groups = groups(account, target).await?;
+    let each = groups.into_iter().map(|(name, arn)| async move {
         let call = account
             .elb
             .describe_target_health()
@@ -890,6 +972,7 @@ async fn health(
         let states = answer
             .iter()
             .flat_map(|answer| answer.target_health_descriptions());
+        let failing = states.clone().filter_map(failing_target).collect();
         let states: Vec<_> = states
             .filter_map(|target| target.target_health().and_then(|health| health.state()))
             .collect();
@@ -908,12 +991,15 @@ async fn health(
                 .contains(state)
             })
             .count();
-        let name = group.target_group_name().unwrap_or_default().to_owned();
+        if answer.is_none() {
+            known(account).groups.remove(&name);
+        }
         Ok::<_, CloudError>((
             name,
             Health {
                 healthy: count(healthy),
                 total: count(total),
+                failing,
             },
         ))
     });
@@ -921,6 +1007,50 @@ async fn health(
         .await?
         .into_iter()
         .collect())
+}
+
+/// Those of both target groups that exist, with their ARNs.
+async fn groups(
+    account: &Account,
+    target: &Target,
+) -> Result<BTreeMap<String, String>, CloudError> {
+    let names = &target.target_groups;
+    let mut have = known(account).groups.clone();
+    have.retain(|name, _| names.contains(name));
+    if have.len() == names.len() {
+        return Ok(have);
+    }
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let found = target_group::describe(account, &names).await?;
+    let arns: BTreeMap<String, String> = found
+        .iter()
+        .filter_map(|group| Some((group.target_group_name()?, group.target_group_arn()?)))
+        .map(|(name, arn)| (name.to_owned(), arn.to_owned()))
+        .collect();
+    known(account).groups.extend(arns.clone());
+    Ok(arns)
+}
+
+/// A target that fails its health check; `None` for any other.
+fn failing_target(target: &TargetHealthDescription) -> Option<FailingTarget> {
+    let health = target.target_health()?;
+    if health.state() != Some(&TargetHealthStateEnum::Unhealthy) {
+        return None;
+    }
+    let address = target.target()?;
+    let id = address.id().unwrap_or_default();
+    Some(FailingTarget {
+        target: match address.port() {
+            Some(port) => format!("{id}:{port}"),
+            None => id.to_owned(),
+        },
+        reason: health
+            .reason()
+            .map(|reason| reason.as_str())
+            .unwrap_or_default()
+            .to_owned(),
+        description: text(health.description()),
+    })
 }
 
 async fn log_events(

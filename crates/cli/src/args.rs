@@ -279,8 +279,14 @@ pub struct Deploy {
     /// Don't start the pipeline: wait for a push that does.
     #[arg(long)]
     pub push: bool,
+    /// Where a deployment is in flight, wait for its end instead of refusing.
+    #[arg(long)]
+    pub queue: bool,
+    /// Begin although production has no healthy target, or an alarm fires.
+    #[arg(long)]
+    pub force: bool,
     /// Start, print the id, and don't follow.
-    #[arg(long, conflicts_with = "until")]
+    #[arg(long, conflicts_with_all = ["until", "wait_until"])]
     pub detach: bool,
     /// How the rollout is followed.
     #[command(flatten)]
@@ -293,6 +299,10 @@ pub struct Follow {
     /// Where to stop following.
     #[arg(long, value_enum, default_value_t = Until::Done)]
     pub until: Until,
+    /// Wait for a point of the rollout: exit 0 once it is reached, 8 at once where a pause before it waits for a person, and as
+    /// the rollout ends where it ends before.
+    #[arg(long, value_enum, value_name = "POINT", conflicts_with = "until")]
+    pub wait_until: Option<Point>,
     /// After this time stop following (90s, 60m, 2h); the rollout goes on.
     #[arg(long, value_name = "SPAN", value_parser = span)]
     pub timeout: Option<Duration>,
@@ -309,10 +319,26 @@ pub enum Until {
     OldTasks,
 }
 
+/// A point on the way of a rollout.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Point {
+    /// The new tasks run and are healthy.
+    Installed,
+    /// The test listener leads to them.
+    #[value(alias = "test_traffic")]
+    TestTraffic,
+    /// It waits for a person, or has gone on from there.
+    Ready,
+    /// All of production goes to the new tasks.
+    Shifted,
+    /// It has succeeded.
+    Done,
+}
+
 /// `watch`.
 #[derive(Debug, Clone, ClapArgs)]
 pub struct Watch {
-    /// A deployment (d-…) or an execution of the pipeline; the one in flight, else the newest, otherwise.
+    /// A deployment (d-…), an execution of the pipeline, or a commit (7 digits or more); the one in flight, else the newest, otherwise.
     pub id: Option<String>,
     /// How the rollout is followed.
     #[command(flatten)]
@@ -345,8 +371,11 @@ pub struct Rollback {
     /// Don't ask.
     #[arg(short, long)]
     pub yes: bool,
+    /// Begin although production has no healthy target, or an alarm fires.
+    #[arg(long)]
+    pub force: bool,
     /// Start, print the id, and don't follow.
-    #[arg(long, conflicts_with = "until")]
+    #[arg(long, conflicts_with_all = ["until", "wait_until"])]
     pub detach: bool,
     /// How the rollout is followed.
     #[command(flatten)]

@@ -144,6 +144,17 @@ impl From<DeployError> for Failure {
         let hint = error.hint();
         match error {
             DeployError::Cloud(failure) => failure.into(),
+            DeployError::Obstructed(obstacles) => Self {
+                exit: Exit::Refused,
+                message: "the rollout can't begin; nothing was done".to_owned(),
+                details: obstacles
+                    .iter()
+                    .flat_map(|obstacle| {
+                        [obstacle.to_string(), format!("  next: {}", obstacle.next)]
+                    })
+                    .collect(),
+                hint,
+            },
             error => Self {
                 exit: Exit::Refused,
                 message: error.to_string(),

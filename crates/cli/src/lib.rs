@@ -13,6 +13,7 @@ mod files;
 mod lease;
 mod machine;
 mod place;
+mod probe;
 mod report;
 #[cfg(test)]
 mod testing;

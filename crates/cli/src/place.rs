@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use ecspipe_aws::{Account, Connect, Leases, Pace};
-use ecspipe_deploy::{Bundle, FollowOptions, Poll, Target, Timestamp, WaitUntil};
+use ecspipe_deploy::{Bundle, FollowOptions, Intent, Point, Poll, Target, Timestamp, WaitUntil};
 use ecspipe_provision::existing;
 use ecspipe_provision::{
     Depth, Detail, Existing, Found, Graph, Inputs, Inventory, Lookup as _, Outputs, Scope,
@@ -14,11 +14,13 @@ use ecspipe_provision::{
 };
 use ecspipe_render::{Network, direct};
 use ecspipe_sandbox::Sandbox;
-use ecspipe_spec::{Facts, Names, Source, Spec, Zones};
+use ecspipe_spec::names::RoleName;
+use ecspipe_spec::{Architecture, Facts, FailFast, Names, Source, Spec, Zones};
 use serde::Deserialize;
 
-use crate::args::{Follow, Global, Until};
+use crate::args::{self, Follow, Global, Until};
 use crate::exit::{Exit, Failure};
+use crate::probe::Probe;
 use crate::report;
 use crate::world::World;
 
@@ -342,33 +344,95 @@ impl Place {
         }
     }
 
-    /// Refuses to follow a rollout whose spec counts on more than is done about it: nobody would make its checks.
-    pub(crate) fn can_follow(&self) -> Result<(), Failure> {
-        if self.spec.deploy.checks.is_empty() {
-            return Ok(());
-        }
-        let failure = Failure::new(
-            Exit::Refused,
-            "the spec has `deploy.checks`, and this version doesn't make checks yet",
-        );
-        Err(failure.hint(
-            "`ecspipe deploy --detach` starts the rollout: look at the test port yourself, then `ecspipe reroute` or `ecspipe stop`; \
-             or take `checks` out of the spec",
-        ))
-    }
-
     /// How a rollout is followed.
     pub(crate) fn follow_options(&self, follow: &Follow) -> FollowOptions {
         FollowOptions {
             poll: self.poll(),
-            until: match follow.until {
-                Until::Done => WaitUntil::Done,
-                Until::Ready => WaitUntil::Ready,
-                Until::OldTasks => WaitUntil::OldTasks,
+            until: match (follow.wait_until, follow.until) {
+                (Some(point), _) => WaitUntil::Point(match point {
+                    args::Point::Installed => Point::Installed,
+                    args::Point::TestTraffic => Point::TestTraffic,
+                    args::Point::Ready => Point::Ready,
+                    args::Point::Shifted => Point::Shifted,
+                    args::Point::Done => Point::Done,
+                }),
+                (None, Until::Done) => WaitUntil::Done,
+                (None, Until::Ready) => WaitUntil::Ready,
+                (None, Until::OldTasks) => WaitUntil::OldTasks,
             },
             timeout: follow.timeout.map(|timeout| self.real(timeout)),
             ..FollowOptions::default()
         }
+    }
+
+    /// Who asks the test listener what the spec's checks want to know; `None` where there are none.
+    pub(crate) async fn probe(&self) -> Result<Option<Probe>, Failure> {
+        if self.spec.deploy.checks.is_empty() {
+            return Ok(None);
+        }
+        if let Some(probe) = self
+            .sandbox
+            .as_ref()
+            .and_then(|link| self.probe_within(link))
+        {
+            return Ok(Some(probe));
+        }
+        let url = self.urls().await?.test_url;
+        let url = url.ok_or_else(|| {
+            Failure::new(Exit::Incomplete, "there is no test listener to check")
+                .hint("make it with `ecspipe up`")
+        })?;
+        Ok(Some(Probe::network(&url)))
+    }
+
+    /// A listener of the sandbox in this process needs no port.
+    fn probe_within(&self, link: &Link) -> Option<Probe> {
+        let sandbox = link.sandbox.as_ref()?;
+        let balancer = self.spec.load_balancer_name(&self.facts);
+        let port = self.spec.load_balancer.test.port;
+        let listener = sandbox.listeners().into_iter().find(|listener| {
+            listener.load_balancer == balancer
+                && listener.region == self.facts.region
+                && listener.port == port
+        })?;
+        Some(Probe::Within {
+            url: format!("http://{}:{port}", listener.dns_name),
+            sandbox: sandbox.clone(),
+            arn: listener.arn,
+        })
+    }
+
+    /// After how many failed tasks a rollout is stopped.
+    pub(crate) fn fail_fast(&self) -> Option<u32> {
+        match self.spec.deploy.fail_fast {
+            FailFast::After(count) => Some(count),
+            FailFast::Off => None,
+        }
+    }
+
+    /// The names of the roles that a rollout's tasks, CodeDeploy and, `by_pipeline`, the pipeline take on.
+    pub(crate) fn rollout_roles(&self, by_pipeline: bool) -> Vec<String> {
+        let direct = [RoleName::Execution, RoleName::Task, RoleName::CodeDeploy];
+        let pipeline = [RoleName::CodePipeline, RoleName::CodeBuild];
+        let roles = direct
+            .into_iter()
+            .chain(pipeline.into_iter().filter(|_| by_pipeline));
+        let arns = roles.map(|role| self.spec.role_arn(&self.facts, role));
+        arns.map(|arn| arn.rsplit('/').next().unwrap_or(&arn).to_owned())
+            .collect()
+    }
+
+    /// The processor that the tasks ask for, as images name it.
+    pub(crate) fn image_architecture(&self) -> &'static str {
+        match self.spec.service.architecture {
+            Architecture::X86_64 => "amd64",
+            Architecture::Arm64 => "arm64",
+        }
+    }
+
+    /// An error that names everything in the way of a rollout.
+    pub(crate) async fn preflight(&self, intent: &Intent<'_>) -> Result<(), Failure> {
+        Ok(ecspipe_deploy::preflight(&self.account, &self.target(), intent).await?)
     }
 
     /// The outputs as they can be used: on a sandbox, listeners and repositories are ports of this machine.

@@ -133,7 +133,7 @@ pub async fn stop(
 ) -> Result<Stopped, DeployError> {
     let id = follow::resolve(rollouts, target, id)
         .await?
-        .ok_or(DeployError::NothingInFlight)?;
+        .ok_or_else(|| follow::missing(id))?;
     if let Some((deployment, phase)) = follow::deployment(rollouts, target, &id).await? {
         if !phase.is_over() {
             stop_deployment(rollouts, target, &deployment.id, then).await?;
@@ -282,7 +282,7 @@ fn replaces(description: Option<&str>) -> Option<&str> {
 }
 
 /// ContinueDeployment. When its outcome is unknown, the deployment tells whether it was done.
-async fn end_wait(
+pub(crate) async fn end_wait(
     rollouts: &dyn Rollouts,
     target: &Target,
     id: &str,
@@ -314,7 +314,7 @@ async fn end_wait(
     }
 }
 
-async fn stop_deployment(
+pub(crate) async fn stop_deployment(
     rollouts: &dyn Rollouts,
     target: &Target,
     id: &str,

@@ -5,6 +5,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::preflight::Obstacle;
+
 /// An operation of AWS that failed, as the adapter has classified it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[error("{service} {operation} failed: {code}: {message}")]
@@ -80,6 +82,9 @@ pub enum DeployError {
         /// Its status, as AWS says it.
         status: String,
     },
+    /// The account is in no state in which the rollout could succeed.
+    #[error("the rollout can't begin; nothing was done")]
+    Obstructed(Vec<Obstacle>),
     /// The deployment isn't waiting for what was to be ended.
     #[error("deployment {deployment} is not waiting to be continued: {state}")]
     NotReady {
@@ -134,7 +139,7 @@ impl DeployError {
             Self::NoPush { .. } => {
                 Some("push to the pipeline's branch, or let ecspipe start the pipeline: leave the waiting out".to_owned())
             }
-            Self::Bundle(_) => None,
+            Self::Bundle(_) | Self::Obstructed(_) => None,
             Self::Cloud(failure) => failure.hint.clone(),
         }
     }

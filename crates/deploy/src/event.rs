@@ -5,9 +5,11 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::error::CloudFailure;
+use crate::reason::Reason;
 use crate::snapshot::{
-    DeploymentStatus, ExecutionStatus, Fault, Health, Label, LifecycleStatus, Revision, Route,
-    StepStatus, TaskSetStatus, Trigger,
+    BuildPhase, BuildStatus, DeploymentStatus, ExecutionStatus, Fault, Health, Intervention, Label,
+    LifecycleStatus, Revision, Route, StepStatus, StopCode, StoppedContainer, TaskSetStatus,
+    Trigger,
 };
 
 /// Something that happened.
@@ -53,6 +55,13 @@ pub enum Event {
         deployment: String,
         /// The ARN of the task definition that it rolls out.
         task_definition: String,
+    },
+    /// A deployment in flight has to end before the new rollout can begin; its end is waited for.
+    QueueEntered {
+        /// The deployment in flight.
+        deployment: String,
+        /// Its status.
+        status: DeploymentStatus,
     },
     /// An execution is followed from here on.
     ExecutionFound {
@@ -199,6 +208,119 @@ pub enum Event {
         /// The health now.
         health: Health,
     },
+    /// A target fails the load balancer's health check, or does so for another reason than before.
+    TargetUnhealthy {
+        /// The target group.
+        target_group: String,
+        /// The target's address and port.
+        target: String,
+        /// AWS's code, such as `Target.ResponseCodeMismatch`.
+        reason: String,
+        /// AWS's words, such as `Health checks failed with these codes: [503]`.
+        description: Option<String>,
+    },
+    /// A new task stopped, and what it runs is to blame.
+    TaskFailed {
+        /// The deployment.
+        deployment: String,
+        /// The task's id.
+        task: String,
+        /// Why, in one word of ECS.
+        code: Option<StopCode>,
+        /// Why, in ECS's words.
+        reason: Option<String>,
+        /// The container that is to blame.
+        container: Option<StoppedContainer>,
+        /// How many tasks of the deployment have failed, this one included.
+        failures: u32,
+    },
+    /// The new tasks fail again and again: said once, at the second failure.
+    TasksKeepFailing {
+        /// The deployment.
+        deployment: String,
+        /// How many have failed.
+        failures: u32,
+    },
+    /// The last lines of something that failed; said once for each.
+    LogTail {
+        /// Of what.
+        source: LogSource,
+        /// The lines, oldest first.
+        lines: Vec<String>,
+    },
+    /// A build ended badly.
+    BuildFailed {
+        /// Its id: `project:uuid`.
+        build: String,
+        /// How it ended.
+        status: BuildStatus,
+        /// The phase that failed.
+        phase: Option<BuildPhase>,
+    },
+    /// An alarm of the deployment group fires.
+    AlarmFired {
+        /// The deployment.
+        deployment: String,
+        /// The alarm.
+        alarm: String,
+        /// Why, with the value, in CloudWatch's words.
+        reason: Option<String>,
+        /// Since when.
+        since: Option<Timestamp>,
+    },
+    /// The checks against the test listener begin.
+    ChecksStarted {
+        /// The deployment.
+        deployment: String,
+        /// Where they go.
+        url: String,
+        /// How many there are.
+        checks: u32,
+    },
+    /// A check was answered otherwise than wanted, and will be tried again; said whenever the answer changes.
+    CheckAttempted {
+        /// The deployment.
+        deployment: String,
+        /// The check, such as `GET /health`.
+        check: String,
+        /// What came.
+        found: String,
+    },
+    /// A check was answered as wanted, as many times as wanted.
+    CheckPassed {
+        /// The deployment.
+        deployment: String,
+        /// The check.
+        check: String,
+        /// How many times.
+        times: u32,
+    },
+    /// A check was not answered as wanted in its time.
+    CheckFailed {
+        /// The deployment.
+        deployment: String,
+        /// The check.
+        check: String,
+        /// What came instead.
+        found: String,
+    },
+    /// Whoever follows has ended the deployment's wait at Ready: all checks have passed.
+    Rerouted {
+        /// The deployment.
+        deployment: String,
+    },
+    /// Whoever follows has stopped the deployment, with rollback.
+    Intervened {
+        /// Why.
+        intervention: Intervention,
+    },
+    /// Whoever follows would have stopped or continued the deployment, and could not.
+    InterventionFailed {
+        /// The deployment.
+        deployment: String,
+        /// The failure.
+        failure: CloudFailure,
+    },
     /// Where a listener sends requests: said at first sight, and whenever it changes.
     TrafficRouted {
         /// Which listener.
@@ -238,6 +360,43 @@ pub enum Event {
     Ended {
         /// How.
         verdict: Verdict,
+        /// The point that was waited for, where it has been reached.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reached: Option<Point>,
+    },
+}
+
+/// A point on the way of a rollout that can be waited for, in their order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Point {
+    /// The new tasks run and are healthy.
+    Installed,
+    /// The test listener leads to them.
+    TestTraffic,
+    /// It waits for a person, or has gone on from there.
+    Ready,
+    /// All of production goes to the new tasks.
+    Shifted,
+    /// It has succeeded: the old tasks are gone.
+    Done,
+}
+
+/// What has written a log.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "of", rename_all = "snake_case")]
+pub enum LogSource {
+    /// A container of a task.
+    Task {
+        /// The task's id.
+        task: String,
+        /// The container.
+        container: String,
+    },
+    /// A build.
+    Build {
+        /// Its id.
+        build: String,
     },
 }
 
@@ -275,6 +434,14 @@ pub enum Part {
     Health,
     /// The service's task sets.
     Service,
+    /// The tasks that have stopped.
+    Tasks,
+    /// What a task or a build logged last.
+    Logs,
+    /// The build.
+    Build,
+    /// The deployment group's alarms.
+    Alarms,
 }
 
 /// What a rollout waits for.
@@ -371,19 +538,19 @@ pub enum Verdict {
     /// The new version was refused, and the old one serves production.
     RolledBack {
         /// Why.
-        why: String,
+        why: Reason,
         /// The deployment that rolled back.
         rollback: String,
     },
     /// It failed; nothing rolled it back.
     Failed {
         /// Why.
-        why: String,
+        why: Reason,
     },
     /// It was stopped; nothing rolled it back.
     Stopped {
         /// Why.
-        why: String,
+        why: Reason,
     },
     /// A newer execution overtook this one.
     Superseded,

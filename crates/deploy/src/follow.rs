@@ -1,18 +1,22 @@
 //! The only poll loop: fetches snapshots, lets [`crate::rollout`] say what they mean, and passes the events on. Time is
-//! tokio's, so that a test can pause it. Must not decide how a rollout stands, and must not change anything in AWS: dropping
-//! the future at any time loses nothing, which is how a caller detaches.
+//! tokio's, so that a test can pause it. Must not decide how a rollout stands, and changes nothing in AWS but what a
+//! [`Guard`] tells it to: dropping the future at any time loses nothing, which is how a caller detaches.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
 use crate::error::{CloudFailure, DeployError, FailureKind};
-use crate::event::{Event, Part, Verdict, Wait};
+use crate::event::{Event, Part, Point, Verdict, Wait};
+use crate::guard::{Guard, Watchman};
 use crate::rollout::{self, Phase};
 use crate::rollouts::{LogEvent, LogQuery, Rollouts, Target, Which};
-use crate::snapshot::{Deployment, Execution, ExecutionStatus, Snapshot, StepStatus};
+use crate::snapshot::{
+    Build, Deployment, Execution, ExecutionStatus, LogStream, Snapshot, StepStatus, StoppedTask,
+    TaskSet,
+};
 
 /// Takes the events of an operation, one by one as they happen.
 pub type OnEvent<'a> = dyn FnMut(Event) + Send + 'a;
@@ -21,8 +25,26 @@ pub type OnEvent<'a> = dyn FnMut(Event) + Send + 'a;
 /// time, and a pipeline's queue is short.
 const RECENT: usize = 20;
 
+/// As short as git abbreviates a commit.
+const SHORTEST_COMMIT: usize = 7;
+
+/// How many executions are looked through for one of a commit: as many as one call gives.
+const HISTORY: usize = 100;
+
 /// How far a log's next query looks back: CloudWatch Logs may show a line late.
 const LOG_OVERLAP: SignedDuration = SignedDuration::from_secs(10);
+
+/// How many of a deployment's failed tasks are asked for what they logged last: the next ones say the same.
+const LOGGED_TASKS: usize = 3;
+
+/// How often a log is asked for its last lines while it shows none: they may come some seconds after the end.
+const LOG_TRIES: u32 = 3;
+
+/// How many last lines are read.
+const LAST_LINES: u32 = 20;
+
+/// While a deployment goes on, only each so manyth poll asks for its execution too: it can be stopped meanwhile, or time out.
+const EXECUTION_EVERY: u32 = 4;
 
 /// Which rollout.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,6 +53,8 @@ pub enum Id {
     Execution(String),
     /// A CodeDeploy deployment.
     Deployment(String),
+    /// The newest pipeline execution of a commit: its id, or the beginning of it.
+    Commit(String),
     /// The one that is in flight; an error if none is.
     InFlight,
     /// The one that is in flight, else the newest.
@@ -38,10 +62,15 @@ pub enum Id {
 }
 
 impl Id {
-    /// Reads an id as a user types it: `d-…` is a deployment, anything else an execution.
+    /// Reads an id as a user types it: `d-…` is a deployment, 7 to 40 hexadecimal digits are a commit, anything else is an
+    /// execution.
     pub fn parse(text: &str) -> Self {
+        let is_commit = (SHORTEST_COMMIT..=40).contains(&text.len())
+            && text.chars().all(|c| c.is_ascii_hexdigit());
         if text.starts_with("d-") {
             Self::Deployment(text.to_owned())
+        } else if is_commit {
+            Self::Commit(text.to_ascii_lowercase())
         } else {
             Self::Execution(text.to_owned())
         }
@@ -103,6 +132,17 @@ pub enum WaitUntil {
     Ready,
     /// Where production traffic has moved and the old tasks are kept.
     OldTasks,
+    /// Where it has come to a point of its way, or where a pause before that point blocks it.
+    Point(Point),
+}
+
+/// How the following of a rollout has ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Followed {
+    /// How the rollout stands.
+    pub verdict: Verdict,
+    /// The point that was waited for, where it has been reached.
+    pub reached: Option<Point>,
 }
 
 /// Follows a rollout, and gives how it stands when the following ends: see [`FollowOptions`]. The last event is
@@ -114,12 +154,32 @@ pub async fn follow(
     options: &FollowOptions,
     on_event: &mut OnEvent<'_>,
 ) -> Result<Verdict, DeployError> {
-    let mut follower = Follower::new(rollouts, target, id, options);
+    let guard = Guard::default();
+    let followed = follow_guarded(rollouts, target, id, options, guard, on_event).await?;
+    Ok(followed.verdict)
+}
+
+/// The same, and does by itself what `guard` says.
+pub async fn follow_guarded(
+    rollouts: &dyn Rollouts,
+    target: &Target,
+    id: &Id,
+    options: &FollowOptions,
+    guard: Guard<'_>,
+    on_event: &mut OnEvent<'_>,
+) -> Result<Followed, DeployError> {
+    let mut follower = Follower::new(rollouts, target, id, options, guard);
     let verdict = follower.run(on_event).await?;
+    let reached = match options.until {
+        WaitUntil::Point(point) => Some(point),
+        _ => None,
+    };
+    let reached = reached.filter(|point| rollout::has_reached(&follower.known, *point));
     on_event(Event::Ended {
         verdict: verdict.clone(),
+        reached,
     });
-    Ok(verdict)
+    Ok(Followed { verdict, reached })
 }
 
 /// The rollout that `id` means, as [`Id::Execution`] or [`Id::Deployment`]; `None` when there is none.
@@ -130,6 +190,9 @@ pub async fn resolve(
 ) -> Result<Option<Id>, CloudFailure> {
     if matches!(id, Id::Execution(_) | Id::Deployment(_)) {
         return Ok(Some(id.clone()));
+    }
+    if let Id::Commit(commit) = id {
+        return of_commit(rollouts, target, commit).await;
     }
     let executions = or_none(rollouts.executions(target, RECENT).await)?.unwrap_or_default();
     let deployments = rollouts
@@ -182,6 +245,20 @@ pub async fn resolve(
         (None, Some(deployment)) => Some(Id::Deployment(deployment.id)),
         (None, None) => None,
     })
+}
+
+/// The newest execution whose sources have found a commit.
+async fn of_commit(
+    rollouts: &dyn Rollouts,
+    target: &Target,
+    commit: &str,
+) -> Result<Option<Id>, CloudFailure> {
+    let executions = or_none(rollouts.executions(target, HISTORY).await)?.unwrap_or_default();
+    let found = executions.into_iter().find(|execution| {
+        let mut revisions = execution.revisions.iter();
+        revisions.any(|revision| revision.id.starts_with(commit))
+    });
+    Ok(found.map(|execution| Id::Execution(execution.id)))
 }
 
 /// The log's events that `query` means, oldest first, page by page; at most `query.limit` where given.
@@ -263,6 +340,11 @@ struct Follower<'a> {
     known: Snapshot,
     /// Parts that AWS refuses to show, said once each.
     limited: BTreeSet<Part>,
+    /// How often the log of a failed task was asked for, by the task's id.
+    log_tries: BTreeMap<String, u32>,
+    /// How many polls in a row its deployment has been going on.
+    rested: u32,
+    watchman: Watchman<'a>,
 }
 
 impl<'a> Follower<'a> {
@@ -271,6 +353,7 @@ impl<'a> Follower<'a> {
         target: &'a Target,
         id: &Id,
         options: &'a FollowOptions,
+        guard: Guard<'a>,
     ) -> Self {
         Self {
             rollouts,
@@ -279,24 +362,30 @@ impl<'a> Follower<'a> {
             options,
             known: Snapshot::default(),
             limited: BTreeSet::new(),
+            log_tries: BTreeMap::new(),
+            rested: 0,
+            watchman: Watchman::new(guard),
         }
     }
 
     async fn run(&mut self, on_event: &mut OnEvent<'_>) -> Result<Verdict, DeployError> {
+        let deadline = self.options.timeout.map(|timeout| Instant::now() + timeout);
+        let Some(deadline) = deadline else {
+            return self.follow(on_event).await;
+        };
+        // A poll that hangs must not outlive the time to follow.
+        match timeout_at(deadline, self.follow(on_event)).await {
+            Ok(followed) => followed,
+            Err(_) => Ok(rollout::verdict(&self.known)),
+        }
+    }
+
+    async fn follow(&mut self, on_event: &mut OnEvent<'_>) -> Result<Verdict, DeployError> {
         let start = Instant::now();
-        let deadline = self.options.timeout.map(|timeout| start + timeout);
         let mut pace = Pace::new(self.options.poll);
         let mut trouble = Trouble::default();
         loop {
-            let polled = match deadline {
-                // A poll that hangs must not outlive the time to follow.
-                Some(deadline) => match timeout_at(deadline, self.poll(on_event)).await {
-                    Ok(polled) => polled,
-                    Err(_) => return Ok(rollout::verdict(&self.known)),
-                },
-                None => self.poll(on_event).await,
-            };
-            match polled {
+            match self.poll(on_event).await {
                 Ok(Polled { found, news }) => {
                     if let Some(failures) = trouble.end() {
                         on_event(Event::PollRecovered { failures });
@@ -320,13 +409,39 @@ impl<'a> Follower<'a> {
                     pace.after_failure();
                 }
             }
-            let wait = pace.next();
-            match deadline {
-                Some(deadline) if Instant::now() + wait >= deadline => {
-                    sleep(deadline.saturating_duration_since(Instant::now())).await;
-                    return Ok(rollout::verdict(&self.known));
+            let acted = self
+                .guard_until(Instant::now() + pace.next(), on_event)
+                .await;
+            if acted {
+                pace.after(true);
+            }
+        }
+    }
+
+    /// Lets the guard do what it has to until the next poll is due; whether it has done anything to the rollout.
+    async fn guard_until(&mut self, poll: Instant, on_event: &mut OnEvent<'_>) -> bool {
+        loop {
+            let (rollouts, target) = (self.rollouts, self.target);
+            let mut said = false;
+            let attended = self
+                .watchman
+                .attend(rollouts, target, &self.known, &mut |event| {
+                    said |= matches!(event, Event::Rerouted { .. } | Event::Intervened { .. });
+                    on_event(event);
+                })
+                .await;
+            if attended.is_some() {
+                self.known.intervention = attended;
+            }
+            if said {
+                return true;
+            }
+            match self.watchman.due() {
+                Some(due) if due < poll => sleep_until(due).await,
+                _ => {
+                    sleep_until(poll).await;
+                    return false;
                 }
-                _ => sleep(wait).await,
             }
         }
     }
@@ -346,12 +461,27 @@ impl<'a> Follower<'a> {
                         }
                     )
                 }
+                WaitUntil::Point(point) => {
+                    rollout::has_reached(&self.known, point) || self.is_blocked(&verdict)
+                }
             }
+    }
+
+    /// Whether it goes on only when a person says so.
+    fn is_blocked(&self, verdict: &Verdict) -> bool {
+        match verdict {
+            Verdict::WaitingForHuman {
+                waiting_for: Wait::Reroute { .. },
+                ..
+            } => !self.watchman.decides(),
+            Verdict::WaitingForHuman { .. } => true,
+            _ => false,
+        }
     }
 
     /// One look at AWS: passes on what is new.
     async fn poll(&mut self, on_event: &mut OnEvent<'_>) -> Result<Polled, CloudFailure> {
-        if matches!(self.id, Id::InFlight | Id::Latest) {
+        if matches!(self.id, Id::InFlight | Id::Latest | Id::Commit(_)) {
             match resolve(self.rollouts, self.target, &self.id).await? {
                 Some(id) => self.id = id,
                 None => {
@@ -368,12 +498,24 @@ impl<'a> Follower<'a> {
                 news: false,
             });
         };
-        let current = rollout::carry(&self.known, fetched);
+        let mut current = rollout::carry(&self.known, fetched);
+        self.look_closer(&mut current, on_event).await;
         let events = rollout::events(&self.known, &current);
         self.known = current;
         let news = !events.is_empty();
         events.into_iter().for_each(&mut *on_event);
         Ok(Polled { found: true, news })
+    }
+
+    /// Whether the execution need not be asked for this time: while its deployment goes on, it does nothing but wait for it.
+    fn execution_rests(&mut self) -> bool {
+        let goes_on = self.known.deployment.as_ref().is_some_and(|deployment| {
+            let execution = self.known.execution.as_ref();
+            execution.and_then(Execution::deployment_id) == Some(&deployment.id)
+                && !rollout::phase(deployment).is_over()
+        });
+        self.rested = if goes_on { self.rested + 1 } else { 0 };
+        !self.rested.is_multiple_of(EXECUTION_EVERY)
     }
 
     /// A snapshot; `None` when what is followed doesn't exist (yet).
@@ -386,12 +528,14 @@ impl<'a> Follower<'a> {
             at: rollouts.now(),
             ..Snapshot::default()
         };
-        let deployment = match &self.id {
+        let deployment = match self.id.clone() {
             Id::Execution(id) => {
-                snapshot.execution = rollouts
-                    .execution(target, id)
-                    .await?
-                    .or_else(|| self.known.execution.clone());
+                snapshot.execution = if self.execution_rests() {
+                    self.known.execution.clone()
+                } else {
+                    let execution = rollouts.execution(target, &id).await?;
+                    execution.or_else(|| self.known.execution.clone())
+                };
                 match &snapshot.execution {
                     Some(execution) => {
                         let known = self
@@ -404,8 +548,8 @@ impl<'a> Follower<'a> {
                     None => return Ok(None),
                 }
             }
-            Id::Deployment(id) => Some(id.clone()),
-            Id::InFlight | Id::Latest => return Ok(None),
+            Id::Deployment(id) => Some(id),
+            Id::InFlight | Id::Latest | Id::Commit(_) => return Ok(None),
         };
         if let Some(id) = deployment {
             self.fetch_deployment(&id, &mut snapshot, on_event).await?;
@@ -432,12 +576,22 @@ impl<'a> Follower<'a> {
                 Some(rollouts.settings(target).await)
             }
         };
-        let (deployment, settings, service, listeners, health) = futures::join!(
+        let tasks_known = self.known.stopped_tasks.iter();
+        let tasks_known: BTreeSet<String> = tasks_known.map(|task| task.id.clone()).collect();
+        let tasks_hidden = self.limited.contains(&Part::Tasks);
+        let tasks = async {
+            if tasks_hidden {
+                None
+            } else {
+                Some(rollouts.stopped_tasks(target, &tasks_known).await)
+            }
+        };
+        let (deployment, settings, listeners, health, tasks) = futures::join!(
             rollouts.deployment(target, id),
             settings,
-            rollouts.service(target),
             rollouts.listeners(target),
             rollouts.health(target),
+            tasks,
         );
         snapshot.deployment = deployment?;
         if let Some(settings) = settings {
@@ -445,16 +599,9 @@ impl<'a> Follower<'a> {
         }
         snapshot.listeners = self.part(Part::Listeners, listeners, on_event);
         snapshot.health = self.part(Part::Health, health, on_event);
-        let service = self.part(Part::Service, service, on_event);
-        if let (Some(deployment), Some(service)) = (&mut snapshot.deployment, service) {
-            for set in &mut deployment.task_sets {
-                let known = service.task_sets.iter().find(|known| known.id == set.id);
-                set.task_definition = set
-                    .task_definition
-                    .take()
-                    .or_else(|| known?.task_definition.clone());
-            }
-        }
+        let tasks = tasks.and_then(|tasks| self.part(Part::Tasks, tasks, on_event));
+        snapshot.stopped_tasks = tasks.unwrap_or_default();
+        self.name_definitions(snapshot, on_event).await;
         let failed = snapshot
             .deployment
             .as_ref()
@@ -466,6 +613,94 @@ impl<'a> Follower<'a> {
             snapshot.rollback = rollouts.deployment(target, &rollback).await?;
         }
         Ok(())
+    }
+
+    /// CodeDeploy doesn't tell what a task set runs: ECS is asked when one is new.
+    async fn name_definitions(&mut self, snapshot: &mut Snapshot, on_event: &mut OnEvent<'_>) {
+        let known = self.known.deployment.iter();
+        let known: BTreeSet<&str> = known
+            .flat_map(|deployment| &deployment.task_sets)
+            .filter(|set| set.task_definition.is_some())
+            .map(|set| set.id.as_str())
+            .collect();
+        let sets = snapshot.deployment.iter_mut();
+        let mut unknown: Vec<&mut TaskSet> = sets
+            .flat_map(|deployment| &mut deployment.task_sets)
+            .filter(|set| set.task_definition.is_none() && !known.contains(set.id.as_str()))
+            .collect();
+        if unknown.is_empty() || self.limited.contains(&Part::Service) {
+            return;
+        }
+        let service = self.rollouts.service(self.target).await;
+        let Some(service) = self.part(Part::Service, service, on_event) else {
+            return;
+        };
+        for set in &mut unknown {
+            let found = service.task_sets.iter().find(|found| found.id == set.id);
+            set.task_definition = found.and_then(|found| found.task_definition.clone());
+        }
+    }
+
+    /// What is only asked for once something has failed: what a task or a build said last, which alarm fires.
+    async fn look_closer(&mut self, current: &mut Snapshot, on_event: &mut OnEvent<'_>) {
+        for (task, stream) in self.logs_wanted(current) {
+            let lines = self.tail(&stream, on_event).await;
+            let known = current.stopped_tasks.iter_mut();
+            if let Some(known) = known.into_iter().find(|known| known.id == task) {
+                known.log = lines;
+            }
+        }
+        if let Some(names) = alarms_wanted(current)
+            && !self.limited.contains(&Part::Alarms)
+        {
+            let alarms = self.rollouts.alarms(&names).await;
+            current.alarms = self.part(Part::Alarms, alarms, on_event);
+        }
+        if let Some(id) = build_wanted(current)
+            && !self.limited.contains(&Part::Build)
+        {
+            let build = self.rollouts.build(&id).await;
+            let build = self.part(Part::Build, build, on_event).flatten();
+            current.build = match build {
+                Some(build) => Some(self.with_lines(build, on_event).await),
+                None => None,
+            };
+        }
+    }
+
+    /// The failed tasks whose last lines aren't known, with their streams: the first few of them.
+    fn logs_wanted(&mut self, current: &Snapshot) -> Vec<(String, LogStream)> {
+        let Some(deployment) = &current.deployment else {
+            return Vec::new();
+        };
+        let failed = rollout::failures(deployment, current);
+        let first = failed.into_iter().take(LOGGED_TASKS);
+        let mut wanted = Vec::new();
+        for task in first.filter(|task| task.log.is_empty()) {
+            let tries = self.log_tries.entry(task.id.clone()).or_default();
+            if let Some(stream) = log_stream(self.target, task)
+                && *tries < LOG_TRIES
+            {
+                *tries += 1;
+                wanted.push((task.id.clone(), stream));
+            }
+        }
+        wanted
+    }
+
+    async fn with_lines(&mut self, mut build: Build, on_event: &mut OnEvent<'_>) -> Build {
+        if let Some(stream) = build.log.clone() {
+            build.lines = self.tail(&stream, on_event).await;
+        }
+        build
+    }
+
+    async fn tail(&mut self, stream: &LogStream, on_event: &mut OnEvent<'_>) -> Vec<String> {
+        if self.limited.contains(&Part::Logs) {
+            return Vec::new();
+        }
+        let lines = self.rollouts.log_tail(stream, LAST_LINES).await;
+        self.part(Part::Logs, lines, on_event).unwrap_or_default()
     }
 
     /// A part that the following can do without: a passing failure leaves it as it was known, any other is said once.
@@ -489,6 +724,39 @@ impl<'a> Follower<'a> {
             }
         }
     }
+}
+
+/// Where a failed task's container has logged; none that never began has.
+fn log_stream(target: &Target, task: &StoppedTask) -> Option<LogStream> {
+    let container = task.failed_container()?;
+    container.exit_code?;
+    Some(LogStream {
+        group: target.log_group.clone(),
+        stream: format!("{}/{}/{}", target.log_prefix, container.name, task.id),
+    })
+}
+
+/// The names of the alarms, where one of them has stopped the deployment and it isn't known which.
+fn alarms_wanted(current: &Snapshot) -> Option<Vec<String>> {
+    let error = current.deployment.as_ref()?.error.as_ref()?;
+    let names = &current.settings.as_ref()?.alarms;
+    let wanted = error.code == "ALARM_ACTIVE" && current.alarms.is_none() && !names.is_empty();
+    wanted.then(|| names.clone())
+}
+
+/// The build that has failed, where no more is known of it.
+fn build_wanted(current: &Snapshot) -> Option<String> {
+    let stages = current
+        .execution
+        .iter()
+        .flat_map(|execution| &execution.stages);
+    let mut actions = stages.flat_map(|stage| &stage.actions);
+    let failed = actions.find(|action| {
+        action.status == Some(StepStatus::Failed) && action.provider.as_deref() == Some("CodeBuild")
+    })?;
+    let id = failed.external_id.as_ref()?;
+    let known = current.build.as_ref().is_some_and(|build| build.id == *id);
+    (!known).then(|| id.clone())
 }
 
 /// What a poll brought.
@@ -571,6 +839,13 @@ pub(crate) async fn deployment(
     id: &Id,
 ) -> Result<Option<(Deployment, Phase)>, DeployError> {
     let id = match id {
+        Id::Commit(commit) => match of_commit(rollouts, target, commit).await? {
+            Some(execution) => execution,
+            None => return Err(missing(id)),
+        },
+        id => id.clone(),
+    };
+    let id = match &id {
         Id::Deployment(id) => Some(id.clone()),
         Id::Execution(id) => {
             let execution = rollouts.execution(target, id).await?;
@@ -578,6 +853,7 @@ pub(crate) async fn deployment(
             deployment_of(rollouts, target, &execution).await?
         }
         Id::InFlight => in_flight(rollouts, target).await?,
+        Id::Commit(_) => None,
         Id::Latest => rollouts
             .deployments(target, Which::All, 1)
             .await?
@@ -662,13 +938,16 @@ pub(crate) fn or_none<T>(answer: Result<T, CloudFailure>) -> Result<Option<T>, C
 
 /// Whether somebody gave the id, so that it may be only late to appear.
 fn is_named(id: &Id) -> bool {
-    matches!(id, Id::Execution(_) | Id::Deployment(_))
+    matches!(id, Id::Execution(_) | Id::Deployment(_) | Id::Commit(_))
 }
 
-fn missing(id: &Id) -> DeployError {
+pub(crate) fn missing(id: &Id) -> DeployError {
     match id {
         Id::Execution(id) => DeployError::not_found(format!("pipeline execution {id}")),
         Id::Deployment(id) => DeployError::not_found(format!("deployment {id}")),
+        Id::Commit(commit) => {
+            DeployError::not_found(format!("pipeline execution of commit {commit}"))
+        }
         Id::InFlight => DeployError::NothingInFlight,
         Id::Latest => DeployError::not_found("rollout"),
     }

@@ -28,8 +28,11 @@ pub mod bundle;
 pub mod error;
 pub mod event;
 pub mod follow;
+pub mod guard;
 #[cfg(feature = "fake")]
 pub mod memory;
+pub mod preflight;
+pub mod reason;
 pub mod rollout;
 pub mod rollouts;
 pub mod snapshot;
@@ -39,9 +42,15 @@ pub mod status;
 pub use act::{Rerouted, Rollback, Stopped, reroute, rollback, stop};
 pub use bundle::Bundle;
 pub use error::{CloudFailure, DeployError, FailureKind};
-pub use event::{Event, Listener, Part, StartedBy, Verdict, Wait};
-pub use follow::{FollowOptions, Id, OnEvent, Poll, WaitUntil, follow, follow_logs, logs, resolve};
+pub use event::{Event, Listener, LogSource, Part, Point, StartedBy, Verdict, Wait};
+pub use follow::{
+    FollowOptions, Followed, Id, OnEvent, Poll, WaitUntil, follow, follow_guarded, follow_logs,
+    logs, resolve,
+};
+pub use guard::{Checks, Guard, Page, Prober};
 pub use jiff::Timestamp;
+pub use preflight::{Intent, Obstacle, preflight, queue};
+pub use reason::{Cause, Reason, Refusal};
 pub use rollouts::*;
 pub use snapshot::*;
 pub use start::{

@@ -2,7 +2,7 @@
 //! breaks at will. Time is tokio's, so a paused clock drives it. Must not imitate AWS further than one call's own effect: the
 //! sandbox does that.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -13,13 +13,13 @@ use tokio::time::Instant;
 use crate::error::{CloudFailure, FailureKind};
 use crate::rollout::{self, Phase};
 use crate::rollouts::{
-    AfterStop, Answer, DeploymentSummary, DeploymentWait, ExecutionSummary, LogEvent, LogPage,
-    LogQuery, NewDeployment, Rollouts, ServiceState, StoredBundle, Target, Which,
+    AfterStop, Answer, DeploymentSummary, DeploymentWait, ExecutionSummary, ImageState, LogEvent,
+    LogPage, LogQuery, NewDeployment, Rollouts, ServiceState, StoredBundle, Target, Which,
     task_definition_in,
 };
 use crate::snapshot::{
-    Deployment, DeploymentStatus, Execution, ExecutionStatus, Fault, GroupSettings, Health,
-    Listeners, ROLLBACK_CREATOR, RollbackInfo, Snapshot, Trigger,
+    Alarm, Build, Deployment, DeploymentStatus, Execution, ExecutionStatus, Fault, GroupSettings,
+    Health, Listeners, LogStream, ROLLBACK_CREATOR, RollbackInfo, Snapshot, StoppedTask, Trigger,
 };
 
 /// What a test changes in the world.
@@ -46,6 +46,18 @@ pub struct World {
     pub images: BTreeMap<String, String>,
     /// What was registered.
     pub registered: Vec<serde_json::Value>,
+    /// The service's tasks that have stopped.
+    pub stopped_tasks: Vec<StoppedTask>,
+    /// The images of repositories that can be asked.
+    pub image_states: BTreeMap<String, ImageState>,
+    /// The roles that don't exist.
+    pub missing_roles: BTreeSet<String>,
+    /// The alarms.
+    pub alarms: Vec<Alarm>,
+    /// The builds.
+    pub builds: Vec<Build>,
+    /// What each log stream says last, by its name.
+    pub tails: BTreeMap<String, Vec<String>>,
     /// The log, oldest first.
     pub log: Vec<LogEvent>,
     /// How many log events a page has.
@@ -74,6 +86,9 @@ impl World {
         }
         if let Some(health) = &snapshot.health {
             self.health = health.clone();
+        }
+        for task in &snapshot.stopped_tasks {
+            replace(&mut self.stopped_tasks, task, |a, b| a.id == b.id);
         }
     }
 
@@ -178,6 +193,19 @@ impl Memory {
             .map(|(step, snapshot)| (every * step, change(snapshot)))
             .collect();
         self.lock().reactions.push((operation, changes));
+    }
+
+    /// Changes the world at a time after an operation has been called. The second change for an operation waits for its second call.
+    pub fn on(
+        &self,
+        operation: &'static str,
+        after: Duration,
+        change: impl FnOnce(&mut World) + Send + 'static,
+    ) {
+        let change: Change = Box::new(change);
+        self.lock()
+            .reactions
+            .push((operation, vec![(after, change)]));
     }
 
     /// Breaks the next `times` calls of an operation.
@@ -552,6 +580,18 @@ impl Rollouts for Memory {
         })
     }
 
+    fn image_state<'a>(&'a self, image: &'a str) -> Answer<'a, Option<ImageState>> {
+        self.call("BatchGetImage", image, move |world| {
+            Ok(world.image_states.get(image).cloned())
+        })
+    }
+
+    fn role_exists<'a>(&'a self, name: &'a str) -> Answer<'a, bool> {
+        self.call("GetRole", name, move |world| {
+            Ok(!world.missing_roles.contains(name))
+        })
+    }
+
     fn register_task_definition<'a>(
         &'a self,
         _: &'a Target,
@@ -573,6 +613,41 @@ impl Rollouts for Memory {
 
     fn health<'a>(&'a self, _: &'a Target) -> Answer<'a, BTreeMap<String, Health>> {
         self.call("DescribeTargetHealth", "", |world| Ok(world.health.clone()))
+    }
+
+    fn stopped_tasks<'a>(
+        &'a self,
+        _: &'a Target,
+        known: &'a BTreeSet<String>,
+    ) -> Answer<'a, Vec<StoppedTask>> {
+        self.call("ListTasks", "", |world| {
+            let tasks = world.stopped_tasks.iter();
+            let new = tasks.filter(|task| !known.contains(&task.id));
+            Ok(new.cloned().collect())
+        })
+    }
+
+    fn alarms<'a>(&'a self, names: &'a [String]) -> Answer<'a, Vec<Alarm>> {
+        self.call("DescribeAlarms", "", |world| {
+            let alarms = world.alarms.iter();
+            let wanted = alarms.filter(|alarm| names.contains(&alarm.name));
+            Ok(wanted.cloned().collect())
+        })
+    }
+
+    fn build<'a>(&'a self, id: &'a str) -> Answer<'a, Option<Build>> {
+        self.call("BatchGetBuilds", id, move |world| {
+            Ok(world.builds.iter().find(|build| build.id == id).cloned())
+        })
+    }
+
+    fn log_tail<'a>(&'a self, stream: &'a LogStream, lines: u32) -> Answer<'a, Vec<String>> {
+        self.call("GetLogEvents", &stream.stream, move |world| {
+            let tail = world.tails.get(&stream.stream);
+            let tail = tail.map(Vec::as_slice).unwrap_or_default();
+            let skip = tail.len().saturating_sub(lines as usize);
+            Ok(tail[skip..].to_vec())
+        })
     }
 
     fn log_events<'a>(&'a self, _: &'a Target, query: &'a LogQuery) -> Answer<'a, LogPage> {

@@ -3,13 +3,16 @@
 //! [`carry`] completes what was fetched by what was known, [`events`] says what is new, [`verdict`] how it stands.
 //! Polls miss things, so both are about differences of state, never about an order of polls.
 
+use std::collections::BTreeMap;
+
 use jiff::{SignedDuration, Timestamp};
 
-use crate::event::{Event, Listener, Verdict, Wait};
+use crate::event::{Event, Listener, LogSource, Point, Verdict, Wait};
+use crate::reason;
 use crate::snapshot::{
-    Action, Deployment, DeploymentStatus, Execution, ExecutionStatus, GroupSettings, Label,
-    LifecycleEvent, LifecycleStatus, Listeners, Route, Routing, Snapshot, Stage, StepStatus,
-    TaskSet, TaskSetStatus,
+    Action, AlarmState, Build, Deployment, DeploymentStatus, Execution, ExecutionStatus,
+    FailingTarget, GroupSettings, Health, Label, LifecycleEvent, LifecycleStatus, Listeners, Route,
+    Routing, Snapshot, Stage, StepStatus, StoppedTask, TaskSet, TaskSetStatus,
 };
 
 /// How long after a failure CodeDeploy may take to name the deployment that rolls it back. AWS gives no number: this is
@@ -29,6 +32,8 @@ const LIFECYCLE: [&str; 8] = [
 ];
 const ALLOW_TRAFFIC: &str = "AllowTraffic";
 const AFTER_ALLOW_TRAFFIC: &str = "AfterAllowTraffic";
+/// How many failed tasks are a row: one may be bad luck.
+const A_ROW: usize = 2;
 /// How many of [`LIFECYCLE`] lie before the wait at Ready.
 const BEFORE_READY: usize = 5;
 
@@ -93,8 +98,16 @@ pub fn carry(previous: &Snapshot, fetched: Snapshot) -> Snapshot {
     } else {
         None
     };
+    let health = fetched.health.or_else(|| previous.health.clone());
     Snapshot {
         at,
+        last_failing: carry_failing(previous, health.as_ref()),
+        stopped_tasks: carry_stopped(&previous.stopped_tasks, fetched.stopped_tasks),
+        alarms: fetched.alarms.or_else(|| previous.alarms.clone()),
+        build: carry_build(previous.build.as_ref(), fetched.build),
+        intervention: fetched
+            .intervention
+            .or_else(|| previous.intervention.clone()),
         execution: carry_part(
             previous.execution.as_ref(),
             fetched.execution,
@@ -109,7 +122,7 @@ pub fn carry(previous: &Snapshot, fetched: Snapshot) -> Snapshot {
         rollback: carry_part(rollback, fetched.rollback, carry_deployment),
         settings: fetched.settings.or_else(|| previous.settings.clone()),
         listeners: fetched.listeners.or_else(|| previous.listeners.clone()),
-        health: fetched.health.or_else(|| previous.health.clone()),
+        health,
     }
 }
 
@@ -149,6 +162,9 @@ pub fn events(previous: &Snapshot, current: &Snapshot) -> Vec<Event> {
             .filter(|have| have.id == rollback.id);
         deployment_events(before, rollback, &mut events);
     }
+    build_events(previous, current, &mut events);
+    task_events(previous, current, &mut events);
+    alarm_events(previous, current, &mut events);
     health_events(previous, current, &mut events);
     traffic_events(previous, current, &mut events);
     wait_event(previous, current, &mut events);
@@ -166,7 +182,7 @@ pub fn verdict(current: &Snapshot) -> Verdict {
         .as_ref()
         .map(|deployment| deployment_verdict(deployment, current));
     match (&current.execution, deployment) {
-        (Some(execution), deployment) => execution_verdict(execution, deployment),
+        (Some(execution), deployment) => execution_verdict(execution, deployment, current),
         (None, Some(verdict)) => verdict,
         (None, None) => Verdict::StillRunning {
             waiting_for: Wait::Pipeline,
@@ -204,6 +220,37 @@ pub fn phase(deployment: &Deployment) -> Phase {
     }
 }
 
+/// Whether a rollout has come to a point of its way, or past it. One that was taken back hasn't, however far it had come.
+pub fn has_reached(snapshot: &Snapshot, point: Point) -> bool {
+    let end = verdict(snapshot);
+    if end.is_final() {
+        return end == Verdict::Succeeded;
+    }
+    let Some(deployment) = &snapshot.deployment else {
+        return false;
+    };
+    let phase = phase(deployment);
+    let done = |name: &str| {
+        deployment.lifecycle_events.iter().any(|event| {
+            let over = matches!(
+                event.status,
+                LifecycleStatus::Succeeded | LifecycleStatus::Skipped
+            );
+            // What comes later has begun only after it.
+            (event.name == name && over)
+                || (lifecycle_place(&event.name) > lifecycle_place(name) && event.started.is_some())
+        })
+    };
+    let waits = matches!(phase, Phase::Ready | Phase::Shifting | Phase::OldTasks);
+    match point {
+        Point::Installed => waits || done("Install"),
+        Point::TestTraffic => waits || done("AllowTestTraffic"),
+        Point::Ready => waits || done("BeforeAllowTraffic"),
+        Point::Shifted => phase == Phase::OldTasks || done(ALLOW_TRAFFIC),
+        Point::Done => false,
+    }
+}
+
 /// The percentage of a listener's requests that go to the new tasks of `deployment`; `None` when their target group or the
 /// routes aren't known.
 pub fn percent_to_new(routes: &[Route], deployment: &Deployment) -> Option<u8> {
@@ -228,7 +275,90 @@ pub fn shares(listeners: &Listeners, deployment: &Deployment) -> [Option<u8>; 2]
     ]
 }
 
+/// The tasks of a deployment's new task set that have failed so far, oldest first.
+pub fn failures<'a>(deployment: &Deployment, snapshot: &'a Snapshot) -> Vec<&'a StoppedTask> {
+    let green = deployment
+        .task_set(&Label::Green)
+        .map(|set| set.id.as_str());
+    let is_new = |task: &&StoppedTask| match (green, task.task_set.as_deref()) {
+        (Some(green), Some(set)) => green == set,
+        // Who looks when the task set is gone has its task definition to go by, and the time.
+        _ => {
+            task.task_definition.is_some()
+                && task.task_definition == deployment.task_definition
+                && task.stopped >= deployment.created
+                && deployment
+                    .completed
+                    .is_none_or(|completed| task.stopped <= Some(completed))
+        }
+    };
+    let tasks = snapshot.stopped_tasks.iter();
+    tasks
+        .filter(|task| task.is_failure())
+        .filter(is_new)
+        .collect()
+}
+
+/// Whether a deployment is to be stopped because its tasks keep failing: how many have, where that is `limit` or more, and the
+/// deployment can still be stopped. One that takes another one back is left alone.
+pub fn fails_fast(snapshot: &Snapshot, limit: u32) -> Option<u32> {
+    let deployment = snapshot.deployment.as_ref()?;
+    if phase(deployment).is_over() || deployment.is_automatic_rollback() {
+        return None;
+    }
+    let failed = count(failures(deployment, snapshot).len());
+    (failed >= limit.max(1)).then_some(failed)
+}
+
+/// Whether a lifecycle event lies before the wait at Ready.
+pub(crate) fn is_before_ready(name: &str) -> bool {
+    lifecycle_place(name) < BEFORE_READY
+}
+
 // ---- carrying ----
+
+fn carry_failing(
+    previous: &Snapshot,
+    health: Option<&BTreeMap<String, Health>>,
+) -> BTreeMap<String, Vec<FailingTarget>> {
+    let mut failing = previous.last_failing.clone();
+    for (group, health) in health.into_iter().flatten() {
+        if !health.failing.is_empty() {
+            failing.insert(group.clone(), health.failing.clone());
+        }
+    }
+    failing
+}
+
+/// A task that has stopped stays so; what was learned of it later is added.
+fn carry_stopped(have: &[StoppedTask], new: Vec<StoppedTask>) -> Vec<StoppedTask> {
+    let mut stopped = merge(
+        have,
+        new,
+        |a, b| a.id == b.id,
+        |have, mut new| {
+            if new.log.is_empty() {
+                new.log.clone_from(&have.log);
+            }
+            new
+        },
+    );
+    stopped.sort_by(|a, b| (a.stopped, &a.id).cmp(&(b.stopped, &b.id)));
+    stopped
+}
+
+fn carry_build(have: Option<&Build>, new: Option<Build>) -> Option<Build> {
+    match (have, new) {
+        (Some(have), Some(mut new)) => {
+            if have.id == new.id && new.lines.is_empty() {
+                new.lines.clone_from(&have.lines);
+            }
+            Some(new)
+        }
+        (have, None) => have.cloned(),
+        (None, new) => new,
+    }
+}
 
 fn carry_part<T: Clone>(have: Option<&T>, new: Option<T>, carry: fn(&T, T) -> T) -> Option<T> {
     match (have, new) {
@@ -456,7 +586,7 @@ fn lifecycle_place(name: &str) -> usize {
         .unwrap_or(LIFECYCLE.len())
 }
 
-fn in_order(deployment: &Deployment) -> Vec<&LifecycleEvent> {
+pub(crate) fn in_order(deployment: &Deployment) -> Vec<&LifecycleEvent> {
     let mut events: Vec<_> = deployment.lifecycle_events.iter().collect();
     events.sort_by_key(|event| lifecycle_place(&event.name));
     events
@@ -664,16 +794,125 @@ fn task_set_events(before: Option<&Deployment>, now: &Deployment, events: &mut V
     }
 }
 
+/// A build that ended badly, and what it said last.
+fn build_events(previous: &Snapshot, current: &Snapshot, events: &mut Vec<Event>) {
+    let Some(build) = &current.build else {
+        return;
+    };
+    let before = previous.build.as_ref().filter(|have| have.id == build.id);
+    if before.is_none() {
+        events.push(Event::BuildFailed {
+            build: build.id.clone(),
+            status: build.status.clone(),
+            phase: build.failed_phase.clone(),
+        });
+    }
+    if !build.lines.is_empty() && before.is_none_or(|have| have.lines.is_empty()) {
+        events.push(Event::LogTail {
+            source: LogSource::Build {
+                build: build.id.clone(),
+            },
+            lines: build.lines.clone(),
+        });
+    }
+}
+
+/// Tasks that failed, what they said last, and that it is a row.
+fn task_events(previous: &Snapshot, current: &Snapshot, events: &mut Vec<Event>) {
+    let Some(deployment) = &current.deployment else {
+        return;
+    };
+    let before: BTreeMap<&str, bool> = previous
+        .deployment
+        .as_ref()
+        .filter(|have| have.id == deployment.id)
+        .map(|have| failures(have, previous))
+        .unwrap_or_default()
+        .into_iter()
+        .map(|task| (task.id.as_str(), !task.log.is_empty()))
+        .collect();
+    let failed = failures(deployment, current);
+    let mut so_far = before.len();
+    for task in &failed {
+        let known = before.get(task.id.as_str());
+        let container = task.failed_container();
+        if known.is_none() {
+            so_far += 1;
+            events.push(Event::TaskFailed {
+                deployment: deployment.id.clone(),
+                task: task.id.clone(),
+                code: task.code.clone(),
+                reason: task.reason.clone(),
+                container: container.cloned(),
+                failures: count(so_far),
+            });
+        }
+        if !task.log.is_empty() && known != Some(&true) {
+            events.push(Event::LogTail {
+                source: LogSource::Task {
+                    task: task.id.clone(),
+                    container: container.map_or_else(String::new, |known| known.name.clone()),
+                },
+                lines: task.log.clone(),
+            });
+        }
+    }
+    if failed.len() >= A_ROW && before.len() < A_ROW {
+        events.push(Event::TasksKeepFailing {
+            deployment: deployment.id.clone(),
+            failures: count(failed.len()),
+        });
+    }
+}
+
+fn alarm_events(previous: &Snapshot, current: &Snapshot, events: &mut Vec<Event>) {
+    let Some(deployment) = &current.deployment else {
+        return;
+    };
+    let fired = |snapshot: &Snapshot, name: &str| {
+        let mut alarms = snapshot.alarms.iter().flatten();
+        alarms.any(|alarm| alarm.name == name && alarm.state == AlarmState::Alarm)
+    };
+    for alarm in current.alarms.iter().flatten() {
+        if fired(current, &alarm.name) && !fired(previous, &alarm.name) {
+            events.push(Event::AlarmFired {
+                deployment: deployment.id.clone(),
+                alarm: alarm.name.clone(),
+                reason: alarm.reason.clone(),
+                since: alarm.since,
+            });
+        }
+    }
+}
+
+fn count(count: usize) -> u32 {
+    u32::try_from(count).unwrap_or(u32::MAX)
+}
+
 fn health_events(previous: &Snapshot, current: &Snapshot, events: &mut Vec<Event>) {
     for (group, health) in current.health.iter().flatten() {
         let before = previous
             .health
             .as_ref()
             .and_then(|before| before.get(group));
-        if before != Some(health) {
+        let counts = |health: &Health| (health.healthy, health.total);
+        if before.map(counts) != Some(counts(health)) {
             events.push(Event::HealthChanged {
                 target_group: group.clone(),
-                health: *health,
+                health: health.clone(),
+            });
+        }
+        let known = before.map_or(&[][..], |before| &before.failing);
+        for failing in health
+            .failing
+            .iter()
+            .filter(|failing| !known.contains(failing))
+        {
+            events.push(Event::TargetUnhealthy {
+                target_group: group.clone(),
+                target: failing.target.clone(),
+                reason: failing.reason.clone(),
+                description: failing.description.clone(),
             });
         }
     }
@@ -733,7 +972,11 @@ fn wait(snapshot: &Snapshot) -> Option<(Wait, Option<Timestamp>)> {
 
 // ---- verdicts ----
 
-fn execution_verdict(execution: &Execution, deployment: Option<Verdict>) -> Verdict {
+fn execution_verdict(
+    execution: &Execution,
+    deployment: Option<Verdict>,
+    snapshot: &Snapshot,
+) -> Verdict {
     match &execution.status {
         ExecutionStatus::Succeeded => Verdict::Succeeded,
         ExecutionStatus::Superseded => Verdict::Superseded,
@@ -741,7 +984,7 @@ fn execution_verdict(execution: &Execution, deployment: Option<Verdict>) -> Verd
             match deployment {
                 // The pipeline may give up on a deployment that goes on, and that serves production in the end.
                 Some(verdict) if verdict != Verdict::Succeeded => verdict,
-                _ => execution_end(execution),
+                _ => execution_end(execution, snapshot),
             }
         }
         ExecutionStatus::InProgress | ExecutionStatus::Stopping | ExecutionStatus::Other(_) => {
@@ -753,15 +996,12 @@ fn execution_verdict(execution: &Execution, deployment: Option<Verdict>) -> Verd
     }
 }
 
-fn execution_end(execution: &Execution) -> Verdict {
+fn execution_end(execution: &Execution, snapshot: &Snapshot) -> Verdict {
+    let why = reason::of_execution(execution, snapshot);
     match execution.status {
         ExecutionStatus::Cancelled => Verdict::Cancelled,
-        ExecutionStatus::Stopped => Verdict::Stopped {
-            why: why_execution(execution),
-        },
-        _ => Verdict::Failed {
-            why: why_execution(execution),
-        },
+        ExecutionStatus::Stopped => Verdict::Stopped { why },
+        _ => Verdict::Failed { why },
     }
 }
 
@@ -818,7 +1058,7 @@ fn deployment_verdict(deployment: &Deployment, snapshot: &Snapshot) -> Verdict {
     let running = |waiting_for, until| Verdict::StillRunning { waiting_for, until };
     match phase(deployment) {
         Phase::Succeeded if deployment.is_automatic_rollback() => Verdict::RolledBack {
-            why: why_rollback(deployment),
+            why: reason::of_rollback(deployment),
             rollback: id(),
         },
         Phase::Succeeded => Verdict::Succeeded,
@@ -826,14 +1066,14 @@ fn deployment_verdict(deployment: &Deployment, snapshot: &Snapshot) -> Verdict {
             deployment,
             snapshot,
             Verdict::Failed {
-                why: why_deployment(deployment),
+                why: reason::of_deployment(deployment, snapshot),
             },
         ),
         Phase::Stopped => after_failure(
             deployment,
             snapshot,
             Verdict::Stopped {
-                why: why_deployment(deployment),
+                why: reason::of_deployment(deployment, snapshot),
             },
         ),
         Phase::Ready => match settings {
@@ -870,7 +1110,7 @@ fn deployment_verdict(deployment: &Deployment, snapshot: &Snapshot) -> Verdict {
 
 /// What comes of a deployment that ended badly: its rollback's end decides, where there is one.
 fn after_failure(deployment: &Deployment, snapshot: &Snapshot, end: Verdict) -> Verdict {
-    let why = why_deployment(deployment);
+    let why = reason::of_deployment(deployment, snapshot);
     if let Some(rollback) = &snapshot.rollback {
         return match phase(rollback) {
             Phase::Succeeded => Verdict::RolledBack {
@@ -878,11 +1118,11 @@ fn after_failure(deployment: &Deployment, snapshot: &Snapshot, end: Verdict) -> 
                 rollback: rollback.id.clone(),
             },
             Phase::Failed | Phase::Stopped => Verdict::Failed {
-                why: format!(
-                    "{why}; its rollback {} failed too: {}",
+                why: why.and(&format!(
+                    "; its rollback {} failed too: {}",
                     rollback.id,
-                    why_deployment(rollback)
-                ),
+                    reason::of_deployment(rollback, snapshot)
+                )),
             },
             _ => rolling_back(&rollback.id),
         };
@@ -997,66 +1237,4 @@ fn old_tasks_until(deployment: &Deployment, settings: Option<&GroupSettings>) ->
 
 fn after_minutes(start: Option<Timestamp>, minutes: i64) -> Option<Timestamp> {
     start?.checked_add(SignedDuration::from_mins(minutes)).ok()
-}
-
-// ---- reasons ----
-
-fn why_deployment(deployment: &Deployment) -> String {
-    let failed = in_order(deployment)
-        .into_iter()
-        .find(|event| event.status == LifecycleStatus::Failed);
-    let step = failed.map(|event| match &event.diagnostics {
-        Some(diagnostics) => format!("{} failed: {diagnostics}", event.name),
-        None => format!("{} failed", event.name),
-    });
-    let error = deployment
-        .error
-        .as_ref()
-        .map(|error| format!("{} ({})", error.message, error.code));
-    match (error, step) {
-        (Some(error), Some(step)) => format!("{error}; {step}"),
-        (Some(reason), None) | (None, Some(reason)) => reason,
-        (None, None) => format!(
-            "deployment {} ended as {}",
-            deployment.id, deployment.status
-        ),
-    }
-}
-
-fn why_rollback(rollback: &Deployment) -> String {
-    let of = rollback.rolls_back().unwrap_or("an earlier deployment");
-    match rollback
-        .rollback
-        .as_ref()
-        .and_then(|info| info.message.as_deref())
-    {
-        Some(message) => format!("{of} was rolled back: {message}"),
-        None => format!("{of} was rolled back"),
-    }
-}
-
-fn why_execution(execution: &Execution) -> String {
-    let failed = execution.stages.iter().find_map(|stage| {
-        let failed = stage
-            .actions
-            .iter()
-            .find(|action| action.status == Some(StepStatus::Failed));
-        failed.map(|action| (stage, action))
-    });
-    let action = failed.map(|(stage, action)| {
-        let what = format!("action {} of stage {} failed", action.name, stage.name);
-        match (&action.error, &action.summary) {
-            (Some(error), _) => format!("{what}: {} ({})", error.message, error.code),
-            (None, Some(summary)) => format!("{what}: {summary}"),
-            (None, None) => what,
-        }
-    });
-    action
-        .or_else(|| execution.status_summary.clone())
-        .unwrap_or_else(|| {
-            format!(
-                "pipeline execution {} ended as {}",
-                execution.id, execution.status
-            )
-        })
 }

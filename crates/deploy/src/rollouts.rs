@@ -1,6 +1,8 @@
 //! What this crate asks of AWS: one object-safe trait, one method a question. An implementation translates, and
 //! decides nothing: it doesn't wait, doesn't poll, and repeats a write only where AWS takes a token for it.
 
+use std::collections::BTreeSet;
+
 use futures::future::BoxFuture;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -8,8 +10,8 @@ use serde::{Deserialize, Serialize};
 use crate::error::CloudFailure;
 use crate::snapshot::ExecutionStatus;
 use crate::snapshot::{
-    Deployment, DeploymentStatus, Execution, GroupSettings, Health, Listeners, Revision, TaskSet,
-    Trigger,
+    Alarm, Build, Deployment, DeploymentStatus, Execution, GroupSettings, Health, Listeners,
+    LogStream, Revision, StoppedTask, TaskSet, Trigger,
 };
 
 /// What a method of [`Rollouts`] gives.
@@ -52,6 +54,8 @@ pub struct Target {
     pub bundle_key: String,
     /// The log group of the tasks.
     pub log_group: String,
+    /// What the tasks' log streams begin with: prefix, container, task id, with slashes between.
+    pub log_prefix: String,
 }
 
 impl Target {
@@ -76,6 +80,7 @@ impl Target {
             bundle_bucket: names.bucket("artifacts"),
             bundle_key: names.bundle_key().to_owned(),
             log_group: names.service_log_group(),
+            log_prefix: app.clone(),
             app,
         }
     }
@@ -169,6 +174,13 @@ pub trait Rollouts: Send + Sync {
     /// ECS `DescribeTaskDefinition`: the image of the first container.
     fn image<'a>(&'a self, task_definition: &'a str) -> Answer<'a, String>;
 
+    /// ECR `BatchGetImage`: whether an image is in its repository, and for which processors. `None` for one of another registry, or
+    /// of another account or region, which is not asked.
+    fn image_state<'a>(&'a self, image: &'a str) -> Answer<'a, Option<ImageState>>;
+
+    /// IAM `GetRole`: whether there is a role of this name.
+    fn role_exists<'a>(&'a self, name: &'a str) -> Answer<'a, bool>;
+
     /// ECS `RegisterTaskDefinition` of its camelCase JSON input, with the app's tags; gives the ARN with revision.
     fn register_task_definition<'a>(
         &'a self,
@@ -184,6 +196,23 @@ pub trait Rollouts: Send + Sync {
         &'a self,
         target: &'a Target,
     ) -> Answer<'a, std::collections::BTreeMap<String, Health>>;
+
+    /// ECS `ListTasks` (stopped, of the service) and `DescribeTasks` of those that are not in `known`. A task that is still on its
+    /// way, and says nothing of how its containers ended, is left out until it does.
+    fn stopped_tasks<'a>(
+        &'a self,
+        target: &'a Target,
+        known: &'a BTreeSet<String>,
+    ) -> Answer<'a, Vec<StoppedTask>>;
+
+    /// CloudWatch `DescribeAlarms`. Those that don't exist are left out.
+    fn alarms<'a>(&'a self, names: &'a [String]) -> Answer<'a, Vec<Alarm>>;
+
+    /// CodeBuild `BatchGetBuilds` of one build; `None` when it doesn't exist.
+    fn build<'a>(&'a self, id: &'a str) -> Answer<'a, Option<Build>>;
+
+    /// CloudWatch Logs `GetLogEvents`: the last `lines` of a stream, oldest first; nothing where there is no such stream (yet).
+    fn log_tail<'a>(&'a self, stream: &'a LogStream, lines: u32) -> Answer<'a, Vec<String>>;
 
     /// CloudWatch Logs `FilterLogEvents` of the app's log group: one page, oldest first.
     fn log_events<'a>(&'a self, target: &'a Target, query: &'a LogQuery) -> Answer<'a, LogPage>;
@@ -231,6 +260,18 @@ pub struct ExecutionSummary {
     pub trigger: Option<Trigger>,
     /// What its source actions found; empty until they are done.
     pub revisions: Vec<Revision>,
+}
+
+/// An image in its repository.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ImageState {
+    /// There is no such tag or digest, or no such repository.
+    Missing,
+    /// It is there.
+    Found {
+        /// The processors that it is for, such as `amd64`; empty where its manifest doesn't say.
+        architectures: Vec<String>,
+    },
 }
 
 /// Which deployments of the group.
@@ -297,6 +338,8 @@ pub enum AfterStop {
 pub struct ServiceState {
     /// `ACTIVE`, `DRAINING` or `INACTIVE`.
     pub status: String,
+    /// When it was made.
+    pub created: Option<Timestamp>,
     /// How many tasks it should have.
     pub desired: i64,
     /// How many run.

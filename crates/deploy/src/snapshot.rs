@@ -159,6 +159,54 @@ status! {
     }
 }
 
+status! {
+    /// Why a task stopped, in one word of ECS.
+    StopCode {
+        /// Its containers never started: no image, no secret, no log.
+        TaskFailedToStart = "TaskFailedToStart",
+        /// An essential container ended.
+        EssentialContainerExited = "EssentialContainerExited",
+        /// Somebody stopped it.
+        UserInitiated = "UserInitiated",
+        /// The service stopped it: it is one too many, or it doesn't answer its health checks.
+        ServiceSchedulerInitiated = "ServiceSchedulerInitiated",
+        /// Its spare capacity was taken back.
+        SpotInterruption = "SpotInterruption",
+        /// The host that it ran on went away.
+        TerminationNotice = "TerminationNotice",
+    }
+}
+
+status! {
+    /// The status of a build of CodeBuild, or of one of its phases.
+    BuildStatus {
+        /// It runs.
+        InProgress = "IN_PROGRESS",
+        /// It is done.
+        Succeeded = "SUCCEEDED",
+        /// A command failed, or a permission lacked.
+        Failed = "FAILED",
+        /// CodeBuild itself failed.
+        Fault = "FAULT",
+        /// It took longer than the project allows.
+        TimedOut = "TIMED_OUT",
+        /// Somebody stopped it.
+        Stopped = "STOPPED",
+    }
+}
+
+status! {
+    /// The state of an alarm of CloudWatch.
+    AlarmState {
+        /// What it watches is as it should be.
+        Ok = "OK",
+        /// It fires.
+        Alarm = "ALARM",
+        /// There is too little to tell.
+        InsufficientData = "INSUFFICIENT_DATA",
+    }
+}
+
 /// A rollout at one moment. What could not be read is `None`, and keeps its earlier value: see [`crate::rollout::carry`].
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Snapshot {
@@ -176,6 +224,19 @@ pub struct Snapshot {
     pub listeners: Option<Listeners>,
     /// The healthy and all targets of each target group, by its name.
     pub health: Option<BTreeMap<String, Health>>,
+    /// The targets that failed their health check when any did last, by target group: a group that is being emptied shows none.
+    #[serde(default)]
+    pub last_failing: BTreeMap<String, Vec<FailingTarget>>,
+    /// The service's tasks that have stopped, those of other versions too, oldest first. AWS forgets them after an hour,
+    /// [`crate::rollout::carry`] doesn't.
+    #[serde(default)]
+    pub stopped_tasks: Vec<StoppedTask>,
+    /// The deployment group's alarms, once a deployment has ended badly.
+    pub alarms: Option<Vec<Alarm>>,
+    /// The build, once it has ended badly.
+    pub build: Option<Build>,
+    /// What whoever follows has done to the deployment by itself.
+    pub intervention: Option<Intervention>,
 }
 
 /// A pipeline execution.
@@ -401,6 +462,9 @@ pub struct GroupSettings {
     /// What rolls back by itself: `DEPLOYMENT_FAILURE`, `DEPLOYMENT_STOP_ON_REQUEST`, `DEPLOYMENT_STOP_ON_ALARM`;
     /// empty when switched off.
     pub rollback_events: Vec<String>,
+    /// The names of the alarms that stop a deployment; empty when they are switched off.
+    #[serde(default)]
+    pub alarms: Vec<String>,
 }
 
 /// In which steps production traffic moves.
@@ -444,10 +508,170 @@ pub struct Route {
 }
 
 /// The targets of a target group.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Health {
     /// Those that answer the health check.
     pub healthy: u32,
     /// All of them, aside from those that drain and those of a group that no listener forwards to, which AWS doesn't check.
     pub total: u32,
+    /// Those that fail the health check; one that is only beginning is not among them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub failing: Vec<FailingTarget>,
+}
+
+/// A target that fails the load balancer's health check.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FailingTarget {
+    /// Its address and port, such as `10.0.1.7:80`.
+    pub target: String,
+    /// AWS's code, such as `Target.ResponseCodeMismatch`.
+    pub reason: String,
+    /// AWS's words, such as `Health checks failed with these codes: [503]`.
+    pub description: Option<String>,
+}
+
+/// A task that has stopped.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StoppedTask {
+    /// Its id: the last part of its ARN.
+    pub id: String,
+    /// The task set that started it (`startedBy`).
+    pub task_set: Option<String>,
+    /// The ARN of its task definition.
+    pub task_definition: Option<String>,
+    /// When it stopped.
+    pub stopped: Option<Timestamp>,
+    /// Why, in one word.
+    pub code: Option<StopCode>,
+    /// Why, in ECS's words.
+    pub reason: Option<String>,
+    /// Its containers.
+    pub containers: Vec<StoppedContainer>,
+    /// The last lines of the container that failed, oldest first; empty where none were read.
+    #[serde(default)]
+    pub log: Vec<String>,
+}
+
+/// A container of a task that has stopped.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StoppedContainer {
+    /// Its name in the task definition.
+    pub name: String,
+    /// Its image.
+    pub image: Option<String>,
+    /// How its process ended; `None` if it never began.
+    pub exit_code: Option<i32>,
+    /// What went wrong, such as `OutOfMemoryError: Container killed due to memory usage`.
+    pub reason: Option<String>,
+}
+
+impl StoppedTask {
+    /// Whether what it runs is to blame, and not somebody who stopped it or a service that has one too many.
+    pub fn is_failure(&self) -> bool {
+        match &self.code {
+            Some(StopCode::TaskFailedToStart | StopCode::EssentialContainerExited) => true,
+            Some(StopCode::ServiceSchedulerInitiated) => self.fails_health_checks(),
+            _ => false,
+        }
+    }
+
+    /// Whether the service stopped it because it didn't answer its health checks.
+    pub fn fails_health_checks(&self) -> bool {
+        let reason = self.reason.as_deref().unwrap_or_default();
+        reason.contains("failed ELB health checks")
+            || reason.contains("failed container health checks")
+    }
+
+    /// The container that is to blame: one that was killed or couldn't start, else one that failed, else one that ended.
+    pub fn failed_container(&self) -> Option<&StoppedContainer> {
+        let find = |is: fn(&&StoppedContainer) -> bool| self.containers.iter().find(is);
+        find(|container| container.reason.is_some())
+            .or_else(|| find(|container| container.exit_code.is_some_and(|code| code != 0)))
+            .or_else(|| find(|container| container.exit_code.is_some()))
+            .or_else(|| self.containers.first())
+    }
+}
+
+/// An alarm of CloudWatch that can stop a deployment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Alarm {
+    /// Its name.
+    pub name: String,
+    /// Its state.
+    pub state: AlarmState,
+    /// Why it is in that state, with the value, in CloudWatch's words.
+    pub reason: Option<String>,
+    /// Since when.
+    pub since: Option<Timestamp>,
+}
+
+/// A build of CodeBuild.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Build {
+    /// Its id: `project:uuid`.
+    pub id: String,
+    /// Its status.
+    pub status: BuildStatus,
+    /// The phase that failed.
+    pub failed_phase: Option<BuildPhase>,
+    /// Where it logs.
+    pub log: Option<LogStream>,
+    /// Its last lines, oldest first; empty where none were read.
+    #[serde(default)]
+    pub lines: Vec<String>,
+}
+
+/// A phase of a build.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BuildPhase {
+    /// Its name, such as `BUILD` or `PRE_BUILD`.
+    pub name: String,
+    /// Its status.
+    pub status: BuildStatus,
+    /// AWS's code, such as `COMMAND_EXECUTION_ERROR`.
+    pub code: Option<String>,
+    /// What went wrong.
+    pub message: Option<String>,
+}
+
+/// A log stream.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogStream {
+    /// The log group's name.
+    pub group: String,
+    /// The stream's name.
+    pub stream: String,
+}
+
+/// What whoever follows has done to a deployment by itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "did", rename_all = "snake_case")]
+pub enum Intervention {
+    /// It was stopped, because its tasks kept failing.
+    FailedFast {
+        /// The deployment.
+        deployment: String,
+        /// How many tasks had failed.
+        failures: u32,
+    },
+    /// It was stopped, because a check against the test listener failed.
+    ChecksFailed {
+        /// The deployment.
+        deployment: String,
+        /// The check, such as `GET /health`.
+        check: String,
+        /// What came instead of what was wanted.
+        found: String,
+    },
+}
+
+impl Intervention {
+    /// The deployment that it was about.
+    pub fn deployment(&self) -> &str {
+        match self {
+            Self::FailedFast { deployment, .. } | Self::ChecksFailed { deployment, .. } => {
+                deployment
+            }
+        }
+    }
 }

@@ -412,6 +412,21 @@ async fn running_with(
     Ok(found.map(|execution| execution.id))
 }
 
+/// Whether an execution runs that takes the bundle of this SHA-256.
+pub(crate) async fn running_same(
+    rollouts: &dyn Rollouts,
+    target: &Target,
+    sha256: &str,
+) -> Result<bool, CloudFailure> {
+    let stored = rollouts.bundle(target).await?;
+    match stored.filter(|stored| stored.sha256.as_deref() == Some(sha256)) {
+        Some(stored) => Ok(running_with(rollouts, target, &stored.version)
+            .await?
+            .is_some()),
+        None => Ok(false),
+    }
+}
+
 /// StartPipelineExecution; its token makes it safe to repeat.
 async fn request(
     rollouts: &dyn Rollouts,

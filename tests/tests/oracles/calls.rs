@@ -127,6 +127,13 @@ async fn tutorial() -> Vec<Exchange> {
     stage.run("rollback --yes --until ready").await.exits(8);
     stage.run("reroute --finish").await.exits(0);
     stage.run("watch").await.exits(0);
+    let nothing = "deploy --image 111122223333.dkr.ecr.eu-central-1.amazonaws.com/nothing:1";
+    stage.run(nothing).await.exits(4);
+    stage.push_files(
+        repository,
+        &[("Dockerfile", "FROM httpd:2.4.58\nCOPY ./nothing/ /there/\n")],
+    );
+    stage.run("watch").await.exits(6);
     stage.run("plan --exit-code").await.exits(0);
     stage.run("down --yes --delete-source").await.exits(0);
     stage.run("plan").await.exits(0);

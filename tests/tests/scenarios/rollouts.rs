@@ -1,5 +1,7 @@
 //! Rollouts that don't end as hoped, and those that are left or waited for. Time is virtual.
 
+use ecspipe_sandbox::faults::{TaskFault, Trouble};
+
 use super::stage::{AUTOMATIC, Stage, TUTORIAL};
 
 const REPOSITORY: &str = "ecs-deployment-pipeline";
@@ -237,21 +239,104 @@ async fn a_change_of_the_spec_travels_with_a_deployment() {
         .says(&["deployment files in S3 are up to date"]);
 }
 
-/// A spec's checks are never left out in silence: as they aren't made yet, nobody seems to follow a rollout that counts on them.
+/// A row of crashes is told with its reason at the second, and ends the rollout at the third: not after CodeDeploy's hour.
 #[tokio::test(start_paused = true)]
-async fn checks_that_nobody_makes_are_not_followed() {
-    let stage = Stage::new(&TUTORIAL.replace("keep_old:", "checks: [{ path: / }]\n  keep_old:"));
-    stage.run("up --yes").await.exits(0);
-    stage.minutes(5).await;
-    let refusal = ["`deploy.checks`", "hint: `ecspipe deploy --detach` starts"];
+async fn tasks_that_keep_crashing_end_the_rollout() {
+    let stage = made(AUTOMATIC).await;
+    let crash = Trouble::Crash {
+        exit_code: 3,
+        after: 5,
+        log: vec!["panic: no database".to_owned()],
+    };
+    let fault = TaskFault::new(crash);
+    stage
+        .sandbox
+        .faults()
+        .dials
+        .tasks
+        .insert("shop:bad".to_owned(), fault);
+    let before = tokio::time::Instant::now();
+    stage.run("deploy --image shop:bad").await.exits(6).says(&[
+        "container web ended with exit code 3",
+        "| panic: no database",
+        "the new tasks keep failing: 2 so far",
+        "stopping it, with rollback: 3 new tasks failed",
+        "stopped after 3 new tasks failed",
+        "next: mend what the log says",
+    ]);
+    let minutes = before.elapsed().as_secs() / 60;
+    assert!(minutes < 15, "{minutes} minutes");
+    still_old(&stage);
+    stage.run("plan --exit-code").await.exits(0);
+}
+
+/// What is waited for is reached, or is said to be out of reach at once.
+#[tokio::test(start_paused = true)]
+async fn a_script_waits_for_a_point() {
+    let stage = made(TUTORIAL).await;
+    stage
+        .run("deploy --image nginx:1.27 --wait-until test-traffic")
+        .await
+        .exits(0)
+        .says(&["reached: the test listener serves the new version"]);
+    assert!(stage.page(8080).starts_with("200 This is nginx:1.27"));
+    stage
+        .run("watch --wait-until shifted")
+        .await
+        .exits(8)
+        .says(&["not before you act: production serves the new version"]);
+    stage.run("reroute").await.exits(0);
+    stage.run("watch --wait-until shifted").await.exits(0);
+    assert!(stage.page(80).starts_with("200 This is nginx:1.27"));
+    stage.run("watch --wait-until done").await.exits(0);
+}
+
+/// At Ready the checks decide: what answers well goes on by itself, anything else is taken back.
+#[tokio::test(start_paused = true)]
+async fn checks_decide_at_ready() {
+    let spec = TUTORIAL.replace(
+        "keep_old: 5m",
+        "keep_old: 5m
+  checks: [{ path: /, contains: 'nginx', times: 2, within: 1m }]",
+    );
+    let stage = made(&spec).await;
+    stage.run("deploy --image shop:2").await.exits(6).says(&[
+        "GET /: status 200, but the body lacks",
+        "check GET / failed",
+    ]);
+    still_old(&stage);
     stage
         .run("deploy --image nginx:1.27")
         .await
-        .exits(4)
-        .says(&refusal);
-    stage.run("watch").await.exits(4).says(&refusal);
+        .exits(0)
+        .says(&["all checks passed", "succeeded"]);
+    assert!(stage.page(80).starts_with("200 This is nginx:1.27"));
+}
+
+/// What would fail is refused before anything is made.
+#[tokio::test(start_paused = true)]
+async fn what_would_fail_is_refused() {
+    let stage = made(TUTORIAL).await;
+    let missing = "111122223333.dkr.ecr.eu-central-1.amazonaws.com/nothing:1";
+    let before = stage.things();
     stage
-        .run("deploy --image nginx:1.27 --detach")
+        .run(&format!("deploy --image {missing}"))
         .await
-        .exits(0);
+        .exits(4)
+        .says(&[
+            "the rollout can't begin; nothing was done",
+            "there is no image",
+            "next: name a tag",
+        ]);
+    assert_eq!(stage.things(), before);
+    stage
+        .run("deploy --image nginx:1.27 --until ready")
+        .await
+        .exits(8);
+    // The one in flight is stopped meanwhile by nobody: its wait runs out.
+    stage
+        .run("deploy --image nginx:1.28 --queue --until ready")
+        .await
+        .exits(8)
+        .says(&["waiting for deployment d-"]);
 }

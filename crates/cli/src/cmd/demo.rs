@@ -386,6 +386,7 @@ impl<'a> Tour<'a> {
             id: None,
             follow: Follow {
                 until,
+                wait_until: None,
                 timeout: None,
             },
         };

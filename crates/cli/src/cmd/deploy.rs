@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ecspipe_deploy::{Id, Rollouts as _, Start, StartOptions};
+use ecspipe_deploy::{Id, Intent, Rollouts as _, Start, StartOptions};
 use ecspipe_render::direct;
 
 use crate::args::{Deploy, Format, Global};
@@ -18,13 +18,19 @@ const PUSH: Duration = Duration::from_secs(60 * 60);
 pub(crate) async fn exec(global: &Global, args: &Deploy, world: &World) -> Result<Exit, Failure> {
     world.at_second_interrupt(Exit::Running);
     let place = Place::open(global, world).await?;
-    if !args.detach {
-        place.can_follow()?;
-    }
     let options = place.follow_options(&args.follow);
     let shown = Follow::new(world, global, || place.account.now());
+    if args.queue {
+        ecspipe_deploy::queue(
+            &place.account,
+            &place.target(),
+            place.poll(),
+            &mut |event| shown.event(&event),
+        )
+        .await?;
+    }
     let id = match &args.image {
-        Some(image) => by_image(&place, image, &shown).await?,
+        Some(image) => by_image(&place, args, image, &shown).await?,
         None => by_pipeline(&place, args, &shown).await?,
     };
     if args.detach {
@@ -42,6 +48,15 @@ pub(crate) async fn exec(global: &Global, args: &Deploy, world: &World) -> Resul
 
 async fn by_pipeline(place: &Place, args: &Deploy, shown: &Follow<'_>) -> Result<Id, Failure> {
     let bundle = place.bundle().await?;
+    place
+        .preflight(&Intent {
+            architecture: place.image_architecture(),
+            roles: &place.rollout_roles(true),
+            bundle: Some(&bundle.sha256),
+            force: args.force,
+            ..Intent::default()
+        })
+        .await?;
     // The same bundle asked for twice in a second is one intention.
     let token = format!(
         "{}-{}",
@@ -69,7 +84,21 @@ async fn by_pipeline(place: &Place, args: &Deploy, shown: &Follow<'_>) -> Result
     Ok(Id::Execution(started.execution))
 }
 
-async fn by_image(place: &Place, image: &str, shown: &Follow<'_>) -> Result<Id, Failure> {
+async fn by_image(
+    place: &Place,
+    args: &Deploy,
+    image: &str,
+    shown: &Follow<'_>,
+) -> Result<Id, Failure> {
+    place
+        .preflight(&Intent {
+            image: Some(image),
+            architecture: place.image_architecture(),
+            roles: &place.rollout_roles(false),
+            force: args.force,
+            ..Intent::default()
+        })
+        .await?;
     let definition = direct::task_definition(&place.spec, &place.facts, image)?;
     let definition = serde_json::to_value(&definition)
         .map_err(|error| Failure::new(Exit::Failed, error.to_string()))?;

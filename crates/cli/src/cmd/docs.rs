@@ -79,7 +79,8 @@ fn json(command: &str) -> Option<&'static str> {
         ),
         "deploy" | "watch" | "rollback" => Some(
             "a line an event: `{\"event\": NAME, …}`; the last is `{\"event\": \"ended\", \"verdict\": {\"verdict\": \"succeeded\" | \"rolled_back\" | \"failed\" | \"stopped\" | \
-             \"superseded\" | \"cancelled\" | \"waiting_for_human\" | \"still_running\", …}}`. With `--detach`: `{\"id\": ID}` at the end.",
+             \"superseded\" | \"cancelled\" | \"waiting_for_human\" | \"still_running\", …}}`. A bad end says why: `\"why\": {\"cause\", \"what\", \"details\", \"log\", \"next\"}`; \
+             `\"reached\"` names the point of `--wait-until`. With `--detach`: `{\"id\": ID}` at the end.",
         ),
         "status" => Some(
             "`{\"status\": {\"at\", \"service\", \"live\", \"listeners\", \"health\", \"in_flight\", \"executions\", \"deployments\", \"settings\"}, \"outputs\": {\"production_url\", \"test_url\"}}`.",

@@ -24,10 +24,9 @@ mod watch;
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::time::Duration;
 
-use ecspipe_deploy::{
-    FollowOptions, Id, LogEvent, LogQuery, Rollouts as _, StepStatus, Target, Timestamp, Verdict,
-};
+use ecspipe_deploy::{Checks, FollowOptions, Guard, Id};
 use ecspipe_provision::{ApplyOptions, Conclusion, Key, Made, Mode, Plan, conclusion};
 
 use crate::args::{Args, Command, Global};
@@ -153,6 +152,9 @@ fn incomplete(conclusion: &Conclusion, command: &str) -> Failure {
     }
 }
 
+/// The time between two requests of a check, on AWS.
+const CHECK_EVERY: Duration = Duration::from_secs(2);
+
 /// Follows a rollout until it ends, waits for somebody (where that was asked for), or the user leaves.
 async fn follow(
     world: &World,
@@ -162,60 +164,30 @@ async fn follow(
     shown: &Follow<'_>,
 ) -> Result<Exit, Failure> {
     let target = place.target();
+    let probe = place.probe().await?;
+    let guard = Guard {
+        fail_fast: place.fail_fast(),
+        checks: probe.as_ref().map(|probe| Checks {
+            checks: &place.spec.deploy.checks,
+            prober: probe,
+            every: place.real(CHECK_EVERY),
+        }),
+    };
     let mut on_event = |event: ecspipe_deploy::Event| shown.event(&event);
-    let followed = ecspipe_deploy::follow(&place.account, &target, id, options, &mut on_event);
+    let followed =
+        ecspipe_deploy::follow_guarded(&place.account, &target, id, options, guard, &mut on_event);
     tokio::select! {
-        verdict = followed => {
-            let verdict = verdict.map_err(report::rollout::lost)?;
-            if matches!(verdict, Verdict::Failed { .. }) {
-                shown.build_log(&failed_build(place, id).await);
-            }
-            shown.verdict(&verdict);
-            Ok(Exit::of_verdict(&verdict))
+        followed = followed => {
+            let followed = followed.map_err(report::rollout::lost)?;
+            shown.end(&followed, options.until);
+            Ok(match followed.reached {
+                Some(_) => Exit::Done,
+                None => Exit::of_verdict(&followed.verdict),
+            })
         }
         () = world.cancel().cancelled() => {
             world.err("left; the rollout goes on. Follow it again with `ecspipe watch`");
             Ok(Exit::Running)
         }
     }
-}
-
-/// How many of a failed build's last lines are shown.
-const BUILD_LINES: usize = 20;
-
-/// What the build said last, where it is a build that failed: AWS's own words are only that it did. Nothing where that
-/// can't be read: the failure itself is told all the same.
-async fn failed_build(place: &Place, id: &Id) -> Vec<LogEvent> {
-    let Some(build) = failed_build_id(place, id).await else {
-        return Vec::new();
-    };
-    let target = Target {
-        log_group: place.names().build_log_group(),
-        ..place.target()
-    };
-    let query = LogQuery {
-        since: build.1,
-        ..LogQuery::default()
-    };
-    let mut lines = ecspipe_deploy::logs(&place.account, &target, &query)
-        .await
-        .unwrap_or_default();
-    lines.retain(|line| line.stream.ends_with(&build.0));
-    lines.split_off(lines.len().saturating_sub(BUILD_LINES))
-}
-
-/// The last part of the build's id, which ends its log stream's name, and when it began.
-async fn failed_build_id(place: &Place, id: &Id) -> Option<(String, Option<Timestamp>)> {
-    let target = place.target();
-    let resolved = ecspipe_deploy::resolve(&place.account, &target, id).await;
-    let Ok(Some(Id::Execution(execution))) = resolved else {
-        return None;
-    };
-    let execution = place.account.execution(&target, &execution).await.ok()??;
-    let mut actions = execution.stages.into_iter().flat_map(|stage| stage.actions);
-    let failed = actions.find(|action| {
-        action.status == Some(StepStatus::Failed) && action.provider.as_deref() == Some("CodeBuild")
-    })?;
-    let build = failed.external_id?.rsplit(':').next()?.to_owned();
-    Some((build, failed.started))
 }

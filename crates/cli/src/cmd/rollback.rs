@@ -1,6 +1,6 @@
 //! `rollback`: goes back to the last good version. Must not choose it: the library does.
 
-use ecspipe_deploy::{Id, Rollback, Rollouts as _};
+use ecspipe_deploy::{Id, Intent, Rollback, Rollouts as _};
 
 use crate::args::{Format, Global, Rollback as Args};
 use crate::exit::{Exit, Failure};
@@ -12,15 +12,21 @@ use crate::world::World;
 pub(crate) async fn exec(global: &Global, args: &Args, world: &World) -> Result<Exit, Failure> {
     world.at_second_interrupt(Exit::Running);
     let place = Place::open(global, world).await?;
-    if !args.detach {
-        place.can_follow()?;
-    }
     let options = place.follow_options(&args.follow);
     if !args.yes && !world.confirm("go back to the last good version?", "--yes")? {
         world.err("nothing was done");
         return Ok(Exit::Refused);
     }
     let shown = Follow::new(world, global, || place.account.now());
+    place
+        .preflight(&Intent {
+            architecture: place.image_architecture(),
+            roles: &place.rollout_roles(false),
+            force: args.force,
+            replaces: true,
+            ..Intent::default()
+        })
+        .await?;
     let app_spec = place.app_spec().await?;
     let begun = ecspipe_deploy::rollback(
         &place.account,

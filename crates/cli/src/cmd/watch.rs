@@ -11,7 +11,6 @@ use crate::world::World;
 pub(crate) async fn exec(global: &Global, args: &Watch, world: &World) -> Result<Exit, Failure> {
     world.at_second_interrupt(Exit::Running);
     let place = Place::open(global, world).await?;
-    place.can_follow()?;
     let options = place.follow_options(&args.follow);
     let id = args.id.as_deref().map_or(Id::Latest, Id::parse);
     let shown = Follow::new(world, global, || place.account.now());

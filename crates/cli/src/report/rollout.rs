@@ -1,8 +1,9 @@
 //! Rollouts as they go: one line an event, or a JSON line. Must not judge how a rollout stands.
 
 use ecspipe_deploy::{
-    DeployError, Event, Health, Label, LifecycleStatus, Listener, LogEvent, Part, Route, StartedBy,
-    StepStatus, Timestamp, Trigger, Verdict, Wait,
+    DeployError, Event, Followed, Health, Intervention, Label, LifecycleStatus, Listener,
+    LogSource, Part, Point, Route, StartedBy, StepStatus, StoppedContainer, Timestamp, Trigger,
+    Verdict, Wait, WaitUntil,
 };
 
 use crate::args::{Format, Global};
@@ -61,6 +62,9 @@ impl<'a> Follow<'a> {
             }
             Event::DeploymentCreated { deployment, .. } => {
                 format!("created deployment {}", style.strong(deployment))
+            }
+            Event::QueueEntered { deployment, status } => {
+                format!("waiting for deployment {deployment} to end ({status})")
             }
             Event::ExecutionFound { execution, trigger } => {
                 let by = trigger
@@ -201,6 +205,91 @@ impl<'a> Follow<'a> {
                 target_group,
                 health,
             } => format!("    {target_group}: {}", targets_health(health)),
+            Event::TargetUnhealthy {
+                target_group,
+                target,
+                reason,
+                description,
+            } => format!(
+                "    {target_group}: {target} fails its health check{} ({reason})",
+                why(description.as_deref())
+            ),
+            Event::TaskFailed {
+                task,
+                reason,
+                container,
+                failures,
+                ..
+            } => format!(
+                "    {} new task {} failed{}{}",
+                style.bad("✗"),
+                short_task(task),
+                failed(container.as_ref(), reason.as_deref()),
+                if *failures > 1 {
+                    format!(" (failure {failures})")
+                } else {
+                    String::new()
+                }
+            ),
+            Event::TasksKeepFailing { failures, .. } => {
+                style.bad(&format!("  the new tasks keep failing: {failures} so far"))
+            }
+            Event::LogTail { source, lines } => {
+                let title = match source {
+                    LogSource::Build { .. } => "the build said last:".to_owned(),
+                    LogSource::Task { task, container } => {
+                        format!("{container} in task {} said last:", short_task(task))
+                    }
+                };
+                let lines = lines
+                    .iter()
+                    .map(|line| format!("\n           {} {line}", style.dim("|")));
+                format!("    {title}{}", lines.collect::<String>())
+            }
+            Event::BuildFailed { status, phase, .. } => {
+                let phase = phase
+                    .as_ref()
+                    .map(|phase| format!(" in {}{}", phase.name, why(phase.message.as_deref())))
+                    .unwrap_or_default();
+                format!("    {} build {status}{phase}", style.bad("✗"))
+            }
+            Event::AlarmFired { alarm, reason, .. } => format!(
+                "  {} alarm {alarm} fired{}",
+                style.bad("✗"),
+                why(reason.as_deref())
+            ),
+            Event::ChecksStarted { url, checks, .. } => {
+                format!("  {} {checks} checks against {url}", style.change("…"))
+            }
+            Event::CheckAttempted { check, found, .. } => {
+                format!("    · {check}: {found}; trying again")
+            }
+            Event::CheckPassed { check, times, .. } => {
+                let times = if *times > 1 {
+                    format!(" ({times} times)")
+                } else {
+                    String::new()
+                };
+                format!("    {} {check}{times}", style.good("✓"))
+            }
+            Event::CheckFailed { check, found, .. } => {
+                format!("    {} {check}: {found}", style.bad("✗"))
+            }
+            Event::Rerouted { .. } => {
+                "  all checks passed: production traffic moves to the new version".to_owned()
+            }
+            Event::Intervened { intervention } => {
+                let because = match intervention {
+                    Intervention::FailedFast { failures, .. } => {
+                        format!("{failures} new tasks failed (`deploy.fail_fast`)")
+                    }
+                    Intervention::ChecksFailed { check, .. } => format!("check {check} failed"),
+                };
+                style.bad(&format!("  stopping it, with rollback: {because}"))
+            }
+            Event::InterventionFailed { failure, .. } => {
+                format!("  it could not be stopped or continued from here: {failure}")
+            }
             Event::TrafficRouted {
                 listener,
                 routes,
@@ -248,18 +337,29 @@ impl<'a> Follow<'a> {
         }
     }
 
-    /// The last lines of a build that failed.
-    pub(crate) fn build_log(&self, lines: &[LogEvent]) {
-        if self.json || lines.is_empty() {
+    /// The end of the following, and whether what was waited for has come.
+    pub(crate) fn end(&self, followed: &Followed, until: WaitUntil) {
+        if self.json {
             return;
         }
-        self.world.err("the build said last:");
-        for line in lines {
-            self.world.err(format!(
-                "  {} {}",
-                self.style.dim("|"),
-                line.message.trim_end()
-            ));
+        let (WaitUntil::Point(point), verdict) = (until, &followed.verdict) else {
+            return self.verdict(&followed.verdict);
+        };
+        match (&followed.reached, verdict) {
+            (Some(_), Verdict::Succeeded) => self.verdict(verdict),
+            (Some(_), _) => {
+                let line = format!("reached: {}", point_name(point));
+                self.world.err(self.style.good(&line));
+                let next = "go on following with `ecspipe watch`";
+                self.world
+                    .err(format!("{} {next}", self.style.note("next:")));
+            }
+            (None, Verdict::WaitingForHuman { .. }) => {
+                let line = format!("not before you act: {}", point_name(point));
+                self.world.err(self.style.change(&line));
+                self.verdict(verdict);
+            }
+            (None, _) => self.verdict(verdict),
         }
     }
 
@@ -273,10 +373,20 @@ impl<'a> Follow<'a> {
             Verdict::Succeeded => (style.good("succeeded: production serves the new version"), None),
             Verdict::RolledBack { why, rollback } => (
                 style.bad(&format!("rolled back: {why}")),
-                Some(format!("production serves the old version again (deployment {rollback}); `ecspipe logs` shows what the tasks said")),
+                Some(why.next.clone().unwrap_or_else(|| {
+                    format!("production serves the old version again (deployment {rollback}); `ecspipe logs` shows what the tasks said")
+                })),
             ),
-            Verdict::Failed { why } => (style.bad(&format!("failed: {why}")), Some("`ecspipe status` shows what serves production; mend the cause and deploy again".to_owned())),
-            Verdict::Stopped { why } => (style.bad(&format!("stopped: {why}")), Some("`ecspipe status` shows what serves production".to_owned())),
+            Verdict::Failed { why } => (
+                style.bad(&format!("failed: {why}")),
+                Some(why.next.clone().unwrap_or_else(|| {
+                    "`ecspipe status` shows what serves production; mend the cause and deploy again".to_owned()
+                })),
+            ),
+            Verdict::Stopped { why } => (
+                style.bad(&format!("stopped: {why}")),
+                Some(why.next.clone().unwrap_or_else(|| "`ecspipe status` shows what serves production".to_owned())),
+            ),
             Verdict::Superseded => (style.bad("superseded: a newer execution of the pipeline overtook this one"), Some("follow it with `ecspipe watch`".to_owned())),
             Verdict::Cancelled => (style.bad("cancelled: the pipeline changed under it"), Some("start again with `ecspipe deploy`".to_owned())),
             Verdict::WaitingForHuman { waiting_for, until, .. } => {
@@ -294,10 +404,50 @@ impl<'a> Follow<'a> {
             }
         };
         self.world.err(line);
+        for detail in details(verdict) {
+            self.world.err(format!("  {detail}"));
+        }
         if let Some(next) = next {
             self.world.err(format!("{} {next}", style.note("next:")));
         }
     }
+}
+
+/// What is so at a point, in words.
+fn point_name(point: Point) -> &'static str {
+    match point {
+        Point::Installed => "the new tasks run and are healthy",
+        Point::TestTraffic => "the test listener serves the new version",
+        Point::Ready => "the new version waits for you",
+        Point::Shifted => "production serves the new version",
+        Point::Done => "the rollout is done",
+    }
+}
+
+/// What else is known of a bad end.
+fn details(verdict: &Verdict) -> &[String] {
+    match verdict {
+        Verdict::RolledBack { why, .. } | Verdict::Failed { why } | Verdict::Stopped { why } => {
+            &why.details
+        }
+        _ => &[],
+    }
+}
+
+/// How a task failed: the container's end where it has one, else what ECS says.
+fn failed(container: Option<&StoppedContainer>, reason: Option<&str>) -> String {
+    let said = why(container
+        .and_then(|container| container.reason.as_deref())
+        .or(reason));
+    match container.and_then(|container| Some((&container.name, container.exit_code?))) {
+        Some((name, code)) => format!(": container {name} ended with exit code {code}{said}"),
+        None => said,
+    }
+}
+
+/// The beginning of a task's id.
+fn short_task(id: &str) -> &str {
+    id.get(..8).unwrap_or(id)
 }
 
 /// What a rollout waits for; `None` where an event before said it.
@@ -384,6 +534,10 @@ fn part_name(part: Part) -> &'static str {
         Part::Listeners => "where the listeners point",
         Part::Health => "the health of the tasks",
         Part::Service => "the service's task sets",
+        Part::Tasks => "why tasks stopped",
+        Part::Logs => "what the log said last",
+        Part::Build => "how the build ended",
+        Part::Alarms => "which alarm fired",
     }
 }
 

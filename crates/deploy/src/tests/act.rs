@@ -212,6 +212,7 @@ fn past(id: &str, revision: u32, status: DeploymentStatus, description: &str) ->
 fn history(live: u32, deployments: Vec<Deployment>) -> Memory {
     let service = ServiceState {
         status: "ACTIVE".to_owned(),
+        created: None,
         desired: 2,
         running: 2,
         pending: 0,

@@ -10,6 +10,7 @@ use crate::error::{DeployError, FailureKind};
 use crate::event::{Event, Part, Verdict, Wait};
 use crate::follow::{FollowOptions, Id, WaitUntil, follow, follow_logs, logs, resolve};
 use crate::memory::{Effect, Memory, World};
+use crate::reason::{Cause, Reason};
 use crate::rollouts::{AfterStop, LogEvent, LogQuery, Rollouts, ServiceState};
 use crate::snapshot::*;
 
@@ -19,9 +20,10 @@ fn secs(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
-fn world() -> World {
+pub(super) fn world() -> World {
     let service = ServiceState {
         status: "ACTIVE".to_owned(),
+        created: None,
         desired: 2,
         running: 2,
         pending: 0,
@@ -64,6 +66,7 @@ async fn to_the_end(memory: &Memory, id: &Id) -> Verdict {
     assert_eq!(
         events.last(),
         Some(&Event::Ended {
+            reached: None,
             verdict: verdict.clone()
         })
     );
@@ -268,7 +271,7 @@ async fn a_stop_with_rollback_is_followed_through_the_rollback() {
     });
     match to_the_end(&memory, &Id::Deployment("d-1".to_owned())).await {
         Verdict::RolledBack { why, .. } => {
-            assert_eq!(why, "Deployment stopped by user. (MANUAL_STOP)")
+            assert_eq!(why.what, "Deployment stopped by user. (MANUAL_STOP)")
         }
         other => panic!("{other:?}"),
     }
@@ -291,7 +294,13 @@ async fn a_stop_without_rollback_ends_as_stopped() {
     assert_eq!(
         verdict,
         Verdict::Stopped {
-            why: "Deployment stopped by user. (MANUAL_STOP)".to_owned()
+            why: Reason {
+                cause: Cause::Stopped,
+                what: "Deployment stopped by user. (MANUAL_STOP)".to_owned(),
+                details: Vec::new(),
+                log: Vec::new(),
+                next: None,
+            }
         }
     );
 }

@@ -4,6 +4,9 @@
 
 mod act;
 mod follow;
+mod guard;
+mod preflight;
+mod reason;
 mod rollout;
 mod start;
 mod story;
@@ -31,5 +34,6 @@ fn target() -> Target {
         bundle_bucket: text("web-artifacts"),
         bundle_key: text("bundle.zip"),
         log_group: text("/ecs/web"),
+        log_prefix: text("web"),
     }
 }

@@ -9,6 +9,7 @@ use super::story::{
     Ending, OLD_TASKS_MINUTES, Plot, READY_MINUTES, at, definition, deployment, story, task_set,
 };
 use crate::event::{Event, Listener, Verdict, Wait};
+use crate::reason::Reason;
 use crate::rollout::{Phase, carry, events, percent_to_new, phase, verdict};
 use crate::snapshot::*;
 
@@ -88,7 +89,9 @@ fn reasons_name_what_failed() {
     }))
     .1
     {
-        Verdict::Failed { why } | Verdict::Stopped { why } | Verdict::RolledBack { why, .. } => why,
+        Verdict::Failed { why } | Verdict::Stopped { why } | Verdict::RolledBack { why, .. } => {
+            why.what
+        }
         other => panic!("{other:?}"),
     };
     let install = "The task set did not get healthy. (TIMEOUT); Install failed";
@@ -438,7 +441,7 @@ fn following_a_rollback_itself_ends_as_rolled_back() {
         ..Snapshot::default()
     };
     let want = Verdict::RolledBack {
-        why: "d-1 was rolled back".to_owned(),
+        why: Reason::aws("d-1 was rolled back"),
         rollback: "d-2".to_owned(),
     };
     assert_eq!(verdict(&snapshot), want);
@@ -544,10 +547,12 @@ fn what_was_not_read_keeps_its_value() {
 fn the_fields_of_json_are_stable() {
     let event = Event::Ended {
         verdict: Verdict::Failed {
-            why: "x".to_owned(),
+            why: Reason::aws("x"),
         },
+        reached: None,
     };
-    let json = r#"{"event":"ended","verdict":{"verdict":"failed","why":"x"}}"#;
+    let json =
+        r#"{"event":"ended","verdict":{"verdict":"failed","why":{"cause":"aws","what":"x"}}}"#;
     assert_eq!(serde_json::to_string(&event).unwrap(), json);
     assert_eq!(serde_json::from_str::<Event>(json).unwrap(), event);
     let status: DeploymentStatus = serde_json::from_str("\"Baking\"").unwrap();
@@ -604,15 +609,16 @@ enum Glance {
 
 fn plots() -> impl Strategy<Value = Plot> {
     let endings = prop::sample::select(ENDINGS.to_vec());
-    (endings, any::<[bool; 4]>()).prop_map(|(ending, [pipeline, ready, canary, early_success])| {
-        Plot {
+    (endings, any::<[bool; 4]>(), 0..4_u32).prop_map(
+        |(ending, [pipeline, ready, canary, early_success], crashes)| Plot {
             ending,
             pipeline: pipeline || !ending.in_deployment(),
             ready,
             canary,
             early_success,
-        }
-    })
+            crashes,
+        },
+    )
 }
 
 fn glances() -> impl Strategy<Value = Vec<Glance>> {
@@ -671,6 +677,7 @@ fn seen(told: &[Snapshot], glances: &[Glance]) -> Vec<Snapshot> {
                     settings: None,
                     listeners: None,
                     health: None,
+                    stopped_tasks: Vec::new(),
                     ..snapshot
                 });
             }
@@ -715,6 +722,26 @@ fn check_order(events: &[Event]) -> Result<(), TestCaseError> {
             prop_assert!(ended.insert(what.clone()), "{what} ended twice");
         }
     }
+    let mut failures = 0;
+    for event in events {
+        match event {
+            Event::TaskFailed { failures: said, .. } => {
+                failures += 1;
+                prop_assert_eq!(*said, failures, "every failure is counted once");
+            }
+            Event::TasksKeepFailing { .. } => {
+                prop_assert!(failures >= 2);
+                prop_assert!(started.insert("a row of failures".to_owned()), "told twice");
+            }
+            Event::LogTail { source, .. } => {
+                prop_assert!(
+                    started.insert(format!("{source:?}")),
+                    "{source:?} told twice"
+                );
+            }
+            _ => {}
+        }
+    }
     for pair in events.windows(2) {
         prop_assert_ne!(&pair[0], &pair[1]);
     }
@@ -733,6 +760,9 @@ proptest! {
         let (events, have) = look(&seen(&told, &glances));
         prop_assert_eq!(have, want_verdict);
         check_order(&events)?;
+        let failed = events.iter().filter(|event| matches!(event, Event::TaskFailed { .. }));
+        let crashes = if plot.ending.in_deployment() { plot.crashes as usize } else { 0 };
+        prop_assert_eq!(failed.count(), crashes, "no failed task is missed");
     }
 
     /// No verdict is final before the story is at its end, whatever unknown statuses come up.

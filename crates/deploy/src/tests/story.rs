@@ -44,6 +44,8 @@ pub(super) struct Plot {
     pub(super) canary: bool,
     /// AWS.md §9 item 2: Succeeded is shown while the old tasks are still kept.
     pub(super) early_success: bool,
+    /// So many new tasks fail while they are installed, and one that runs fails its health check at first.
+    pub(super) crashes: u32,
 }
 
 impl Plot {
@@ -54,6 +56,7 @@ impl Plot {
             ready: true,
             canary: false,
             early_success: false,
+            crashes: 0,
         }
     }
 }
@@ -153,6 +156,7 @@ impl Teller {
                 } else {
                     Vec::new()
                 },
+                alarms: Vec::new(),
             }),
             listeners: Some(Listeners {
                 production: all_to("web-blue"),
@@ -163,6 +167,7 @@ impl Teller {
                 Health {
                     healthy: 2,
                     total: 2,
+                    failing: Vec::new(),
                 },
             )])),
             ..Snapshot::default()
@@ -387,6 +392,9 @@ impl Teller {
     fn install(&mut self) {
         self.event("Install", LifecycleStatus::InProgress);
         self.tick();
+        for number in 1..=self.plot.crashes {
+            self.crash(number);
+        }
         for running in 0..=2 {
             self.deployment().task_sets = vec![
                 task_set(Label::Blue, TaskSetStatus::Primary, 2, 1),
@@ -397,12 +405,47 @@ impl Teller {
         let health = Health {
             healthy: 2,
             total: 2,
+            failing: Vec::new(),
         };
         self.now
             .health
             .as_mut()
             .unwrap()
             .insert("web-green".to_owned(), health);
+    }
+
+    /// A new task fails; what it said last is known a little later.
+    fn crash(&mut self, number: u32) {
+        self.deployment().task_sets = vec![
+            task_set(Label::Blue, TaskSetStatus::Primary, 2, 1),
+            task_set(Label::Green, TaskSetStatus::Active, 0, 2),
+        ];
+        let stopped = Some(self.now.at);
+        self.now.stopped_tasks.push(StoppedTask {
+            id: format!("task-{number}"),
+            task_set: Some("ecs-svc/green".to_owned()),
+            task_definition: Some(definition(2)),
+            stopped,
+            code: Some(StopCode::EssentialContainerExited),
+            reason: Some("Essential container in task exited".to_owned()),
+            containers: Vec::new(),
+            log: Vec::new(),
+        });
+        let failing = Health {
+            healthy: 0,
+            total: 1,
+            failing: vec![FailingTarget {
+                target: format!("10.0.0.{number}:80"),
+                reason: "Target.Timeout".to_owned(),
+                description: Some("Request timed out".to_owned()),
+            }],
+        };
+        let health = self.now.health.as_mut().unwrap();
+        health.insert("web-green".to_owned(), failing);
+        self.tick();
+        let task = self.now.stopped_tasks.last_mut().unwrap();
+        task.log = vec![format!("panic {number}")];
+        self.tick();
     }
 
     fn fails(&mut self) -> bool {

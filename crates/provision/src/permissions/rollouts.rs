@@ -1,6 +1,9 @@
 //! What a rollout needs: the bundle, the start, the look at it, the hand on it. Must not cover what its services do with their
 //! own roles.
 
+use ecspipe_spec::FailFast;
+use ecspipe_spec::names::RoleName;
+
 use super::delivery::{applications, groups, in_flight, pipelines};
 use super::service::{pass_to_tasks, services};
 use super::stores::through_s3;
@@ -13,11 +16,13 @@ pub(super) fn allow(sheet: &mut Sheet<'_>) {
     }
     if sheet.does(Duty::Deploy) {
         start(sheet);
+        guard(sheet);
     }
     if sheet.does(Duty::Operate) {
         attend(sheet);
     }
     if sheet.does(Duty::Deploy) || sheet.does(Duty::Operate) {
+        preflight(sheet);
         follow(sheet);
         deploy(sheet);
         // The network of the tasks travels in the AppSpec.
@@ -76,6 +81,55 @@ fn start(sheet: &mut Sheet<'_>) {
         definitions,
     );
     pass_to_tasks(sheet);
+}
+
+/// What `deploy` does by itself to keep a bad version away; who may `operate` may do that anyway.
+fn guard(sheet: &mut Sheet<'_>) {
+    let deploy = &sheet.inputs.spec.deploy;
+    let mut actions = Vec::new();
+    if deploy.fail_fast != FailFast::Off || !deploy.checks.is_empty() {
+        actions.push("codedeploy:StopDeployment");
+    }
+    if !deploy.checks.is_empty() {
+        actions.push("codedeploy:ContinueDeployment");
+    }
+    sheet.allow(
+        "Guard",
+        "stops a deployment whose tasks keep failing or whose checks fail, and lets one go on whose checks pass; AWS takes no narrower resource for it",
+        &actions,
+        ["*".to_owned()],
+    );
+}
+
+/// What is looked at before a rollout begins; target groups, listeners and the service are looked at on its way too.
+fn preflight(sheet: &mut Sheet<'_>) {
+    let roles = [
+        RoleName::Execution,
+        RoleName::Task,
+        RoleName::CodeDeploy,
+        RoleName::CodePipeline,
+        RoleName::CodeBuild,
+    ];
+    let inputs = sheet.inputs;
+    let roles = roles.map(|role| inputs.spec.role_arn(inputs.facts, role));
+    sheet.allow(
+        "RolloutRoles",
+        "sees whether the roles are there that the tasks, CodeDeploy and the pipeline take on",
+        &["iam:GetRole"],
+        roles,
+    );
+    if !inputs.spec.deploy.alarms.is_empty() {
+        sheet.list(&["cloudwatch:DescribeAlarms"]);
+    }
+    if sheet.does(Duty::Deploy) {
+        let repositories = sheet.arn("ecr", "repository/*");
+        sheet.allow(
+            "ImageBefore",
+            "sees whether an image that is deployed without the pipeline is there, and for which processors; it may be in any repository",
+            &["ecr:BatchGetImage"],
+            [repositories],
+        );
+    }
 }
 
 fn attend(sheet: &mut Sheet<'_>) {
@@ -142,13 +196,44 @@ fn follow(sheet: &mut Sheet<'_>) {
         &["ecs:DescribeServices"],
         services,
     );
-    let log = sheet.names.build_log_group();
-    let log = sheet.arn("logs", &format!("log-group:{log}:*"));
+    last_words(sheet);
+}
+
+/// Why something failed: tasks that stopped, the build, and what they logged last.
+fn last_words(sheet: &mut Sheet<'_>) {
+    let cluster = sheet.inputs.spec.cluster_name(sheet.inputs.facts);
+    let tasks = [
+        format!("task/{cluster}/*"),
+        format!("container-instance/{cluster}/*"),
+    ];
+    let tasks = tasks.map(|resource| sheet.arn("ecs", &resource));
     sheet.allow(
-        "BuildLog",
-        "shows what a failed build said last",
-        &["logs:FilterLogEvents"],
-        [log],
+        "StoppedTasks",
+        "sees why new tasks stopped; ECS lists tasks by the instances of the cluster, which Fargate has none of",
+        &["ecs:DescribeTasks", "ecs:ListTasks"],
+        tasks,
+    );
+    let projects: Vec<String> = sheet
+        .names_of(Kind::BuildProject)
+        .iter()
+        .map(|name| sheet.arn("codebuild", &format!("project/{name}")))
+        .collect();
+    sheet.allow(
+        "BuildLook",
+        "sees in which phase a build failed, and where it logs",
+        &["codebuild:BatchGetBuilds"],
+        projects,
+    );
+    let groups = [
+        sheet.names.build_log_group(),
+        sheet.names.service_log_group(),
+    ];
+    let streams = groups.map(|group| sheet.arn("logs", &format!("log-group:{group}:log-stream:*")));
+    sheet.allow(
+        "LastLines",
+        "shows what a failed build or task said last",
+        &["logs:GetLogEvents"],
+        streams,
     );
 }
 

@@ -8,7 +8,7 @@ use ecspipe_provision::resource::{
 };
 use ecspipe_provision::{Cloud as _, Key, Kind, Progress, Resource, Tags};
 use ecspipe_sandbox::Sandbox;
-use ecspipe_sandbox::faults::{Rule, Strike};
+use ecspipe_sandbox::faults::{Rule, Strike, TaskFault, Trouble};
 use ecspipe_sandbox::services::kms;
 use ecspipe_sandbox::wire::Fault;
 use futures::future::{FutureExt as _, LocalBoxFuture};
@@ -421,6 +421,48 @@ fn rollouts(up: &Stage, flowing: &Stage, waiting: &Stage) -> Vec<Phase> {
         phase("deploy an image", &changed, "deploy", flowing, |actor| {
             async move { actor.run("deploy --image nginx:1.27", 0).await }.boxed_local()
         }),
+        phase(
+            "deploy what keeps crashing",
+            &changed,
+            "deploy",
+            flowing,
+            |actor| {
+                async move {
+                    let crash = Trouble::Crash {
+                        exit_code: 3,
+                        after: 5,
+                        log: vec!["no database".to_owned()],
+                    };
+                    let fault = TaskFault::new(crash);
+                    let sandbox = &actor.stage.sandbox;
+                    sandbox
+                        .faults()
+                        .dials
+                        .tasks
+                        .insert("shop:bad".to_owned(), fault);
+                    actor
+                        .says("deploy --image shop:bad", 6, "stopped after 3 new tasks")
+                        .await
+                }
+                .boxed_local()
+            },
+        ),
+        phase(
+            "deploy an image that isn't there",
+            &changed,
+            "deploy",
+            flowing,
+            |actor| {
+                async move {
+                    let image = "111122223333.dkr.ecr.eu-central-1.amazonaws.com/nothing:1";
+                    let said = format!("there is no image {image}");
+                    actor
+                        .says(&format!("deploy --image {image}"), 4, &said)
+                        .await
+                }
+                .boxed_local()
+            },
+        ),
         phase("deploy again", &changed, "deploy", flowing, |actor| {
             async move {
                 actor.stage.push(REPOSITORY, "<h1>first</h1>\n");

@@ -1,0 +1,337 @@
+//! What stands in the way of a rollout, found before anything is made: everything at once, each with its way out. [`preflight`]
+//! asks, [`obstacles`] judges and is pure. Must not change anything.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use futures::future::try_join_all;
+use jiff::{SignedDuration, Timestamp};
+use tokio::time::sleep;
+
+use crate::act::live;
+use crate::error::{CloudFailure, DeployError};
+use crate::event::Event;
+use crate::follow::{OnEvent, Poll, or_none};
+use crate::rollouts::{DeploymentSummary, ImageState, Rollouts, ServiceState, Target, Which};
+use crate::snapshot::{Alarm, AlarmState, Health, Listeners, Route};
+use crate::start::running_same;
+
+/// How many deployments are asked for: a group runs one at a time.
+const RECENT: usize = 20;
+
+/// How long a new service may take until its first tasks are in the balancer.
+const BEGINS: SignedDuration = SignedDuration::from_mins(10);
+
+/// What is about to be rolled out.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Intent<'a> {
+    /// The image, where it is named: by the pipeline, the build makes it.
+    pub image: Option<&'a str>,
+    /// The processor that the tasks ask for, as an image names it: `amd64`, `arm64`.
+    pub architecture: &'a str,
+    /// The names of the roles that the tasks and CodeDeploy take on.
+    pub roles: &'a [String],
+    /// The bundle's SHA-256: a rollout of the same one that is under way already is joined, and no obstacle.
+    pub bundle: Option<&'a str>,
+    /// Go on although production has no healthy target, or an alarm fires.
+    pub force: bool,
+    /// Whether a deployment in flight is an obstacle: who rolls back stops it instead.
+    pub replaces: bool,
+}
+
+/// What was found.
+#[derive(Debug, Clone, Default)]
+pub struct Found {
+    /// When it was found, by the account's clock.
+    pub now: Timestamp,
+    /// The deployment in flight, if it isn't one to join.
+    pub in_flight: Option<DeploymentSummary>,
+    /// The service.
+    pub service: Option<ServiceState>,
+    /// Where the listeners send requests.
+    pub listeners: Listeners,
+    /// The targets of both target groups.
+    pub health: BTreeMap<String, Health>,
+    /// The group's alarms.
+    pub alarms: Vec<Alarm>,
+    /// The image, where it is in a repository that can be asked.
+    pub image: Option<ImageState>,
+    /// Those of the roles that don't exist.
+    pub missing_roles: Vec<String>,
+}
+
+/// What stands in the way, and the way out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Obstacle {
+    /// What is wrong.
+    pub what: String,
+    /// What to do about it.
+    pub next: String,
+}
+
+impl fmt::Display for Obstacle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.what)
+    }
+}
+
+/// An error that names everything that stands in the way; nothing if the rollout can begin.
+pub async fn preflight(
+    rollouts: &dyn Rollouts,
+    target: &Target,
+    intent: &Intent<'_>,
+) -> Result<(), DeployError> {
+    let found = look(rollouts, target, intent).await?;
+    let mut obstacles = obstacles(&found, target, intent);
+    match (found.in_flight, obstacles.len()) {
+        // Alone it is an error of its own, which a caller can wait for.
+        (Some(deployment), 1) => Err(DeployError::InFlight {
+            deployment: deployment.id,
+            status: deployment.status.to_string(),
+        }),
+        (_, 0) => Ok(()),
+        _ => {
+            obstacles.dedup();
+            Err(DeployError::Obstructed(obstacles))
+        }
+    }
+}
+
+/// Waits until no deployment is in flight.
+pub async fn queue(
+    rollouts: &dyn Rollouts,
+    target: &Target,
+    poll: Poll,
+    on_event: &mut OnEvent<'_>,
+) -> Result<(), DeployError> {
+    let mut told = None;
+    loop {
+        let in_flight = rollouts.deployments(target, Which::InFlight, RECENT).await;
+        match in_flight.map(|found| found.into_iter().next()) {
+            Ok(None) => return Ok(()),
+            Ok(Some(deployment)) => {
+                if told.as_ref() != Some(&deployment.id) {
+                    on_event(Event::QueueEntered {
+                        deployment: deployment.id.clone(),
+                        status: deployment.status,
+                    });
+                    told = Some(deployment.id);
+                }
+            }
+            Err(failure) if failure.is_transient() => {}
+            Err(failure) => return Err(failure.into()),
+        }
+        sleep(poll.at_most).await;
+    }
+}
+
+/// Asks for everything that [`obstacles`] judges.
+async fn look(
+    rollouts: &dyn Rollouts,
+    target: &Target,
+    intent: &Intent<'_>,
+) -> Result<Found, CloudFailure> {
+    let alarms = async {
+        let settings = or_none(rollouts.settings(target).await)?;
+        match settings {
+            Some(settings) if !settings.alarms.is_empty() => {
+                rollouts.alarms(&settings.alarms).await
+            }
+            _ => Ok(Vec::new()),
+        }
+    };
+    let image = async {
+        match intent.image {
+            Some(image) => rollouts.image_state(image).await,
+            None => Ok(None),
+        }
+    };
+    let roles = try_join_all(intent.roles.iter().map(|role| rollouts.role_exists(role)));
+    let (in_flight, service, listeners, health, alarms, image, roles) = futures::join!(
+        rollouts.deployments(target, Which::InFlight, RECENT),
+        rollouts.service(target),
+        rollouts.listeners(target),
+        rollouts.health(target),
+        alarms,
+        image,
+        roles,
+    );
+    let in_flight = or_none(in_flight)?.unwrap_or_default().into_iter().next();
+    let joined = match (&in_flight, intent.bundle) {
+        (Some(_), Some(sha256)) => running_same(rollouts, target, sha256).await?,
+        _ => false,
+    };
+    let missing = intent.roles.iter().zip(roles?);
+    Ok(Found {
+        now: rollouts.now(),
+        in_flight: in_flight.filter(|_| !joined),
+        service: Some(service?),
+        listeners: listeners?,
+        health: health?,
+        alarms: alarms?,
+        image: image?,
+        missing_roles: missing
+            .filter(|(_, exists)| !exists)
+            .map(|(role, _)| role.clone())
+            .collect(),
+    })
+}
+
+/// Everything that stands in the way.
+pub fn obstacles(found: &Found, target: &Target, intent: &Intent<'_>) -> Vec<Obstacle> {
+    let mut obstacles = Vec::new();
+    let mut add = |what: String, next: String| obstacles.push(Obstacle { what, next });
+    if let Some(deployment) = found.in_flight.as_ref().filter(|_| !intent.replaces) {
+        let id = &deployment.id;
+        add(
+            format!("deployment {id} is in flight ({})", deployment.status),
+            format!(
+                "follow it with `ecspipe watch {id}`, end it with `ecspipe stop {id}`, or wait for its end with `--queue`"
+            ),
+        );
+    }
+    // What moves is a rollout's own; what stands still must be in order.
+    if found.in_flight.is_none() {
+        traffic(found, target, &mut add);
+        health(found, intent, &mut add);
+    }
+    for alarm in found
+        .alarms
+        .iter()
+        .filter(|alarm| alarm.state == AlarmState::Alarm && !intent.force)
+    {
+        let reason = alarm.reason.as_deref().unwrap_or("it gives no reason");
+        add(
+            format!("alarm {} fires already: {reason}", alarm.name),
+            "CodeDeploy would stop the deployment at once: see what the alarm watches, or try all the same with `--force`".to_owned(),
+        );
+    }
+    if let (Some(state), Some(image)) = (&found.image, intent.image) {
+        picture(state, image, intent, &mut add);
+    }
+    for role in &found.missing_roles {
+        add(
+            format!("there is no role {role}"),
+            "`ecspipe up` makes the roles that are the app's own; one that the spec refers to has to be made by its owner".to_owned(),
+        );
+    }
+    obstacles
+}
+
+/// Production must go to where the primary tasks are, and nowhere else: CodeDeploy refuses to begin otherwise.
+fn traffic(found: &Found, target: &Target, add: &mut impl FnMut(String, String)) {
+    let Some(service) = &found.service else {
+        return;
+    };
+    if service.status != "ACTIVE" {
+        add(
+            format!("service {} is {}", target.service, service.status),
+            "make it anew with `ecspipe up`".to_owned(),
+        );
+        return;
+    }
+    let Some(primary) = live(&service.task_sets).and_then(|set| set.target_group.as_deref()) else {
+        return;
+    };
+    let routes: Vec<&Route> = found
+        .listeners
+        .production
+        .iter()
+        .filter(|route| route.weight > 0)
+        .collect();
+    let next = format!(
+        "let the listener of port {} forward to {primary} alone: `aws elbv2 modify-listener --listener-arn ARN --default-actions Type=forward,TargetGroupArn=ARN`",
+        target.production_port
+    );
+    match routes.as_slice() {
+        [] => {}
+        [route] if route.target_group == primary => {}
+        [route] => add(
+            format!(
+                "production goes to {}, but the service's primary tasks are in {primary}",
+                route.target_group
+            ),
+            next,
+        ),
+        several => {
+            let total: i64 = several.iter().map(|route| route.weight).sum();
+            let each = several
+                .iter()
+                .map(|route| format!("{} {} %", route.target_group, route.weight * 100 / total));
+            add(
+                format!(
+                    "production is split although nothing is in flight: {}",
+                    each.collect::<Vec<_>>().join(", ")
+                ),
+                next,
+            );
+        }
+    }
+}
+
+/// A rollout needs something to go back to. Targets that are only beginning, and tasks that no balancer
+/// knows yet, may still come.
+fn health(found: &Found, intent: &Intent<'_>, add: &mut impl FnMut(String, String)) {
+    let Some(service) = found.service.as_ref().filter(|found| found.desired > 0) else {
+        return;
+    };
+    let groups: Vec<&Health> = found
+        .listeners
+        .production
+        .iter()
+        .filter(|route| route.weight > 0)
+        .filter_map(|route| found.health.get(&route.target_group))
+        .collect();
+    let healthy: u32 = groups.iter().map(|health| health.healthy).sum();
+    let young = service
+        .created
+        .is_some_and(|created| found.now.duration_since(created) < BEGINS);
+    let begins = if groups.iter().all(|health| health.total == 0) {
+        young || service.running + service.pending > 0
+    } else {
+        groups
+            .iter()
+            .any(|health| usize::try_from(health.total).unwrap_or(0) > health.failing.len())
+    };
+    if intent.force || groups.is_empty() || healthy > 0 || begins {
+        return;
+    }
+    let seen = groups.iter().flat_map(|health| &health.failing).next();
+    let seen = seen.map_or_else(
+        || "no task is registered".to_owned(),
+        |failing| {
+            let words = failing.description.as_deref().unwrap_or(&failing.reason);
+            format!("{}: {words}", failing.target)
+        },
+    );
+    add(
+        format!("production has no healthy target: {seen}"),
+        "there would be nothing to go back to: mend what runs, or deploy all the same with `--force`".to_owned(),
+    );
+}
+
+fn picture(
+    state: &ImageState,
+    image: &str,
+    intent: &Intent<'_>,
+    add: &mut impl FnMut(String, String),
+) {
+    match state {
+        ImageState::Missing => add(
+            format!("there is no image {image}"),
+            "name a tag or digest that is in the repository: `aws ecr list-images --repository-name NAME` lists them".to_owned(),
+        ),
+        ImageState::Found { architectures } => {
+            let wanted = intent.architecture;
+            if !architectures.is_empty() && !architectures.iter().any(|have| have == wanted) {
+                add(
+                    format!(
+                        "image {image} is for {}, the tasks ask for {wanted}",
+                        architectures.join(", ")
+                    ),
+                    format!("build it for {wanted} (`docker build --platform linux/{wanted}`), or change `service.architecture`"),
+                );
+            }
+        }
+    }
+}
