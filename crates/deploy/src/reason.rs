@@ -198,8 +198,11 @@ pub(crate) fn of_deployment(deployment: &Deployment, snapshot: &Snapshot) -> Rea
     if let (true, Some(first)) = (told, failures.first()) {
         let reason = of_task(most_telling(&failures).unwrap_or(first), failures.len());
         return match intervention {
-            Some(Intervention::FailedFast { failures, .. }) => Reason {
-                what: format!("stopped after {failures} new tasks failed: {}", reason.what),
+            Some(Intervention::FailedFast { .. }) => Reason {
+                what: format!(
+                    "{}; that is as many as `deploy.fail_fast` allows",
+                    reason.what
+                ),
                 ..reason
             },
             _ => reason.detail(format!("CodeDeploy: {}", aws_words(deployment))),

@@ -166,7 +166,7 @@ async fn tasks_that_keep_failing_are_told_and_stop_the_rollout() {
     };
     assert_eq!(why.cause, Cause::TaskExited);
     assert!(
-        why.what.starts_with("stopped after 3 new tasks failed"),
+        why.what.starts_with("3 new tasks failed: container"),
         "{why:?}"
     );
     assert_eq!(why.log, ["panic: no database"]);

@@ -11,8 +11,7 @@ pub(super) fn read<T: DeserializeOwned>(
 ) -> Result<T, String> {
     let given = object(value).filter(|given| given.len() == 1);
     let given = given.ok_or_else(|| format!("a {what} has one name; there are {names}"))?;
-    serde_json::from_value(Value::Object(given))
-        .map_err(|error| format!("no {what}: {error}; there are {names}"))
+    serde_json::from_value(Value::Object(given)).map_err(|error| format!("no {what}: {error}"))
 }
 
 /// The object that is meant; `None` where neither it nor a word is given.

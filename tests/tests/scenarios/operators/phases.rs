@@ -441,7 +441,11 @@ fn rollouts(up: &Stage, flowing: &Stage, waiting: &Stage) -> Vec<Phase> {
                         .tasks
                         .insert("shop:bad".to_owned(), fault);
                     actor
-                        .says("deploy --image shop:bad", 6, "stopped after 3 new tasks")
+                        .says(
+                            "deploy --image shop:bad",
+                            6,
+                            "3 new tasks failed: container",
+                        )
                         .await
                 }
                 .boxed_local()
