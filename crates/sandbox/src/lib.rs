@@ -114,6 +114,9 @@ pub struct Exchange {
     pub response_headers: BTreeMap<String, String>,
     /// The answer's body, likewise.
     pub response_body: String,
+    /// What had to be allowed for it, before it was answered: nothing for an operation that nobody has mapped.
+    #[serde(skip)]
+    pub needs: Vec<iam::Need>,
 }
 
 /// An AWS account in a process. Clones share the account.
@@ -219,6 +222,7 @@ impl Sandbox {
         if let Some(delay) = verdict.delay {
             tokio::time::sleep(self.inner.clock.real(delay)).await;
         }
+        let needs = self.needs_of(&call);
         let mut response = match verdict.before {
             Some(Before::Reset) => return wire::lost(),
             Some(Before::NoAnswer) => return std::future::pending().await,
@@ -241,7 +245,7 @@ impl Sandbox {
         if call.service == "elasticloadbalancing" && !reads(&call.operation) {
             self.reconcile();
         }
-        self.keep(&call, &request, &response);
+        self.keep(&call, &request, &response, needs);
         if verdict.lose_answer {
             return wire::lost();
         }
@@ -373,7 +377,20 @@ impl Sandbox {
         self.inner.data.as_deref()
     }
 
-    fn keep(&self, call: &wire::Call, request: &Request<Bytes>, response: &Response<Bytes>) {
+    /// What a call needs, where exchanges are kept.
+    fn needs_of(&self, call: &wire::Call) -> Vec<iam::Need> {
+        let full = lock(&self.inner.record).full;
+        let needs = full.then(|| iam::needs::needs(&self.world(), call));
+        needs.flatten().unwrap_or_default()
+    }
+
+    fn keep(
+        &self,
+        call: &wire::Call,
+        request: &Request<Bytes>,
+        response: &Response<Bytes>,
+        needs: Vec<iam::Need>,
+    ) {
         let mut record = lock(&self.inner.record);
         *record
             .counts
@@ -394,6 +411,7 @@ impl Sandbox {
                 status: response.status().as_u16(),
                 response_headers: wire::headers(response.headers()),
                 response_body: wire::shown(call.protocol, response.body()),
+                needs,
             });
         }
     }

@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 
 use bytes::Bytes;
-use ecspipe_sandbox::{Exchange, Sandbox};
+use ecspipe_sandbox::Sandbox;
+use ecspipe_sandbox::iam::Need;
 use hyper::Request;
 
 use super::oracle::{Oracles, lines};
@@ -25,13 +26,10 @@ async fn every_action_and_every_resource_is_one_of_the_reference() {
     stage.run("watch").await.exits(0);
     stage.run("status").await.exits(0);
     stage.run("logs").await.exits(0);
+    stage.run("down --yes").await.exits(0);
     let mut needs = BTreeSet::new();
     for exchange in stage.sandbox.take_exchanges() {
-        needs.extend(needs_of(&stage.sandbox, request(&exchange)));
-    }
-    stage.run("down --yes").await.exits(0);
-    for exchange in stage.sandbox.take_exchanges() {
-        needs.extend(needs_of(&stage.sandbox, request(&exchange)));
+        needs.extend(exchange.needs.into_iter().map(action_and_resource));
     }
     // What nothing of the above called, as far as an input without a word makes it ask: such an input names nothing, so that
     // only the action, and whether it is about no resource, can be looked up.
@@ -60,21 +58,11 @@ async fn every_action_and_every_resource_is_one_of_the_reference() {
 
 fn needs_of(sandbox: &Sandbox, request: Request<Bytes>) -> Vec<(String, String)> {
     let needs = sandbox.needs(&request).unwrap_or_default();
-    needs
-        .into_iter()
-        .map(|need| (need.action, need.resource))
-        .collect()
+    needs.into_iter().map(action_and_resource).collect()
 }
 
-fn request(exchange: &Exchange) -> Request<Bytes> {
-    let mut request = Request::builder()
-        .method(exchange.method.as_str())
-        .uri(&exchange.uri);
-    for (name, value) in &exchange.request_headers {
-        request = request.header(name, value);
-    }
-    let body = Bytes::from(exchange.request_body.clone());
-    request.body(body).unwrap()
+fn action_and_resource(need: Need) -> (String, String) {
+    (need.action, need.resource)
 }
 
 fn bare(service: &str, operation: &str) -> Request<Bytes> {
