@@ -230,11 +230,13 @@ pub(crate) struct Wait {
 pub(crate) const SOON: Wait = Wait::new(2, 2, 120);
 /// What takes tens of seconds, such as a service's tasks that drain, or a deployment that is stopped.
 pub(crate) const LATER: Wait = Wait::new(5, 5, 20 * 60);
-/// What takes a minute at the least and some three usually: gateways, endpoints (AWS.md §3.2). Others wait longer for the
-/// balancer, so that nobody waits for the looks between.
+/// What takes a minute at the least and some three usually: endpoints, and gateways that go (AWS.md §3.2).
 pub(crate) const MINUTES: Wait = Wait::new(60, 15, 15 * 60);
+/// A NAT gateway comes within one to three minutes, while others wait longer for the balancer: nobody waits for a look that is made
+/// later.
+pub(crate) const GATEWAY: Wait = Wait::new(100, 20, 15 * 60);
 /// A load balancer takes two to four minutes, and everything else waits for it: looked at often, though not from the start.
-pub(crate) const BALANCER: Wait = Wait::new(100, 10, 15 * 60);
+pub(crate) const BALANCER: Wait = Wait::new(120, 10, 15 * 60);
 /// What AWS releases by itself after its owner is gone: network interfaces take up to 15 minutes (AWS.md §3.2).
 pub(crate) const RELEASE: Wait = Wait::new(20, 10, 15 * 60);
 

@@ -55,12 +55,14 @@ const FILTER_VALUES: usize = 200;
 /// The tag index's limit of values in a filter.
 const INDEX_VALUES: usize = 20;
 
-/// The services whose listings hold no tags, as the index calls them; the others need no index.
-const INDEXED: [&str; 10] = [
+/// What the index is asked for, as it calls services and types: the services whose listings hold no tags, and what an app may have
+/// none of, so that its listing can be left out.
+const INDEXED: [&str; 11] = [
     "cloudwatch",
     "codecommit",
     "codedeploy",
     "codepipeline",
+    "ec2:vpc-endpoint",
     "ecr",
     "elasticloadbalancing",
     "events",
@@ -188,6 +190,16 @@ impl View {
         Ok(found.iter().filter_map(entry).collect())
     }
 
+    /// The app's endpoints. One that wants none costs a plan no call where the account's tag index says that it has none.
+    async fn endpoints(&self, scope: &Scope) -> Result<Vec<Have>, CloudError> {
+        let mut wanted = scope.wanted_tags.keys();
+        let wants_some = wanted.any(|key| key.kind == Kind::Endpoint);
+        if !wants_some && self.has_none_of(scope, "ec2").await {
+            return Ok(Vec::new());
+        }
+        self.tagged(Kind::Endpoint, scope).await
+    }
+
     /// Everything of an EC2 kind that belongs to the scope's app.
     async fn tagged(&self, kind: Kind, scope: &Scope) -> Result<Vec<Have>, CloudError> {
         let found = self.tagged.get(kind, || self.list_tagged(kind)).await?;
@@ -234,8 +246,8 @@ impl Listing for View {
             | Kind::Address
             | Kind::NatGateway
             | Kind::RouteTable
-            | Kind::SecurityGroup
-            | Kind::Endpoint => self.tagged(kind, scope).boxed(),
+            | Kind::SecurityGroup => self.tagged(kind, scope).boxed(),
+            Kind::Endpoint => self.endpoints(scope).boxed(),
             Kind::LoadBalancer => kinds::load_balancer::list(self, scope).boxed(),
             Kind::TargetGroup => kinds::target_group::list(self, scope).boxed(),
             Kind::Listener => kinds::listener::list(self, scope).boxed(),

@@ -6,7 +6,7 @@ use ecspipe_provision::{CloudError, Have, Key, Progress, Resource, Tags};
 
 use super::{Seen, Update, ec2_tags, of_tags, retag_ec2, tag_specification, unsaid};
 use crate::classify::{OrMissing as _, Refine as _, Said as _, local};
-use crate::pace::MINUTES;
+use crate::pace::{GATEWAY, MINUTES};
 use crate::view::View;
 use crate::{Account, all};
 
@@ -165,7 +165,7 @@ async fn wait_available(
         .until(
             progress,
             "the NAT gateway to become available",
-            MINUTES.asked(),
+            GATEWAY.asked(),
             poll,
         )
         .await
@@ -199,6 +199,11 @@ async fn remove(account: &Account, id: &str, progress: &Progress) -> Result<(), 
     };
     account
         .pace
-        .until(progress, "the NAT gateway to be gone", MINUTES, gone)
+        .until(
+            progress,
+            "the NAT gateway to be gone",
+            MINUTES.asked(),
+            gone,
+        )
         .await
 }

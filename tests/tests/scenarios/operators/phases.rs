@@ -651,6 +651,9 @@ async fn private() -> Vec<Phase> {
             &meddled(PRIVATE).await,
             only_up,
         ),
+        phase("plan a shut app", PRIVATE, "plan", &made, |actor| {
+            async move { actor.run("plan --exit-code", 0).await }.boxed_local()
+        }),
         phase("a shut app goes", PRIVATE, "down", &made, only_down),
     ]
 }
