@@ -3,8 +3,7 @@
 
 use ecspipe_spec::taskdef::{IMAGE_PLACEHOLDER, TaskDefinition};
 use ecspipe_spec::{Facts, Function, HookEvent, Names, Spec, Zones};
-use serde::Serialize;
-use serde_json::Value;
+use serde::{Deserialize, Serialize};
 
 use crate::appspec::{AppSpec, TASK_DEFINITION_PLACEHOLDER};
 use crate::{APPSPEC, Artifact, BUILDSPEC, RenderError, TASKDEF};
@@ -63,6 +62,36 @@ fn text<'a>(artifacts: &'a [Artifact], name: &str) -> &'a str {
         .iter()
         .find(|artifact| artifact.name == name)
         .map_or("", |artifact| &artifact.contents)
+}
+
+/// The bytes of a JSON text without the spaces between its tokens, which is what ECS counts.
+fn without_spaces(text: &str) -> usize {
+    let (mut count, mut in_string, mut escaped) = (0, false, false);
+    for byte in text.bytes() {
+        if in_string || !byte.is_ascii_whitespace() {
+            count += 1;
+        }
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' => escaped = in_string,
+            b'"' => in_string = !in_string,
+            _ => {}
+        }
+    }
+    count
+}
+
+/// What is looked at in a buildspec. The rest need only be YAML.
+#[derive(Deserialize)]
+struct Buildspec {
+    #[serde(default)]
+    artifacts: BuildArtifacts,
+}
+
+#[derive(Default, Deserialize)]
+struct BuildArtifacts {
+    #[serde(default)]
+    files: Vec<String>,
 }
 
 struct Findings(Vec<Finding>);
@@ -136,10 +165,7 @@ impl Findings {
     }
 
     fn definition(&mut self, text: &str) -> Option<TaskDefinition> {
-        // ECS counts the definition without the spaces of the file.
-        let compact = serde_json::from_str::<Value>(text)
-            .map(|value| value.to_string().len())
-            .unwrap_or(text.len());
+        let compact = without_spaces(text);
         if compact > TASKDEF_BYTES {
             let message =
                 format!("the task definition has {compact} bytes, ECS takes {TASKDEF_BYTES}");
@@ -219,10 +245,11 @@ impl Findings {
     }
 
     fn buildspec(&mut self, text: &str) {
-        let Some(buildspec) = self.read::<Value, _>(BUILDSPEC, serde_saphyr::from_str(text)) else {
+        let read = serde_saphyr::from_str(text);
+        let Some(buildspec) = self.read::<Buildspec, _>(BUILDSPEC, read) else {
             return;
         };
-        if buildspec["artifacts"]["files"] != serde_json::json!(["imageDetail.json"]) {
+        if buildspec.artifacts.files != ["imageDetail.json"] {
             self.add(
                 BUILDSPEC,
                 "the artifact is not imageDetail.json alone".to_owned(),
@@ -431,6 +458,17 @@ mod tests {
                     "{hooks}: {have:?}"
                 ),
             }
+        }
+    }
+
+    #[test]
+    fn a_definition_is_counted_without_its_spaces() {
+        for value in [
+            serde_json::json!({ "a b": ["c \" d", 1, { "e\\": "\u{e4} \n" }], "f": {} }),
+            serde_json::json!([" \\\" ", "\\", " "]),
+        ] {
+            let file = serde_json::to_string_pretty(&value).unwrap();
+            assert_eq!(without_spaces(&file), value.to_string().len(), "{file}");
         }
     }
 
