@@ -60,11 +60,13 @@ fn generate(workspace: &Workspace) -> Result<Files, String> {
     let binary = build(workspace)?;
     let schema = process::read(Command::new(&binary).arg("schema"))?.into_bytes();
     let plan = process::read(Command::new(&binary).args(["schema", "plan"]))?.into_bytes();
+    let events = process::read(Command::new(&binary).args(["schema", "events"]))?.into_bytes();
     let reference = process::read(Command::new(&binary).arg("docs"))?.into_bytes();
     let changes = process::read(Command::new(&binary).args(["docs", "changes"]))?.into_bytes();
     let mut files = Files::from([
         (PathBuf::from("docs/ecspipe.schema.json"), schema.clone()),
         (PathBuf::from("docs/plan.schema.json"), plan),
+        (PathBuf::from("docs/events.schema.json"), events),
         (PathBuf::from("docs/cli.md"), reference),
         (PathBuf::from("docs/changes.md"), changes),
     ]);
@@ -90,6 +92,7 @@ fn present(root: &Path) -> Result<Files, String> {
     let mut paths = vec![
         PathBuf::from("docs/ecspipe.schema.json"),
         PathBuf::from("docs/plan.schema.json"),
+        PathBuf::from("docs/events.schema.json"),
         PathBuf::from("docs/cli.md"),
         PathBuf::from("docs/changes.md"),
     ];

@@ -298,6 +298,8 @@ const CONFLICT: &[&str] = &[
     "DeploymentIsNotInReadyStateException",
     "DeploymentAlreadyCompletedException",
     "DeploymentAlreadyStartedException",
+    "ApprovalAlreadyCompletedException",
+    "InvalidApprovalTokenException",
     "ECSServiceMappingLimitExceededException",
     "PreconditionFailed",
     "ConditionalRequestConflict",

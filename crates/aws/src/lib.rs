@@ -14,6 +14,7 @@ mod existing;
 mod kinds;
 mod lease;
 mod limits;
+mod operations;
 mod pace;
 mod retries;
 mod rollouts;

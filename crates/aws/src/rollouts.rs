@@ -183,11 +183,11 @@ fn failed<T>(result: Result<T, CloudError>) -> Result<T, CloudFailure> {
     result.map_err(failure)
 }
 
-fn time(at: Option<&DateTime>) -> Option<Timestamp> {
+pub(crate) fn time(at: Option<&DateTime>) -> Option<Timestamp> {
     at.and_then(|at| Timestamp::from_millisecond(at.to_millis().ok()?).ok())
 }
 
-fn text(value: Option<&str>) -> Option<String> {
+pub(crate) fn text(value: Option<&str>) -> Option<String> {
     value.map(ToOwned::to_owned)
 }
 
@@ -1064,6 +1064,7 @@ async fn log_events(
         .log_group_name(&target.log_group)
         .set_start_time(query.since.map(Timestamp::as_millisecond))
         .set_filter_pattern(query.filter.clone())
+        .set_log_stream_names(query.stream.clone().map(|stream| vec![stream]))
         .set_next_token(query.token.clone())
         .set_limit(query.limit.and_then(|limit| i32::try_from(limit).ok()))
         .send()

@@ -101,7 +101,7 @@ pub enum Command {
     Init(Init),
     /// Write taskdef.json, appspec.yaml and buildspec.yml, without asking AWS.
     Render(Render),
-    /// Print a JSON Schema: of ecspipe.yaml, or of what `plan --format json` prints.
+    /// Print the JSON Schema of ecspipe.yaml, or of what a command prints.
     Schema(Schema),
     /// Show what `up` would change in the account.
     Plan(Plan),
@@ -119,8 +119,18 @@ pub enum Command {
     Reroute(Reroute),
     /// Stop the rollout in flight, and roll it back.
     Stop(Stop),
-    /// Go back to the last good version.
+    /// Go back to the last good version, or to one that is named.
     Rollback(Rollback),
+    /// Answer whatever waits for a person: a rollout at Ready, or a manual approval of the pipeline.
+    Approve(Approve),
+    /// List what was rolled out: revision, image, commit, when, by whom, how it ended, and what is live.
+    Releases(Releases),
+    /// Run a task of what is live once, with its network and a command of your own; exits as its container does.
+    Run(Run),
+    /// Open a session in a task that runs: ECS Exec, through the AWS CLI.
+    Exec(Exec),
+    /// Change how many tasks run, until the next `up`.
+    Scale(Scale),
     /// Print what the app's tasks log.
     Logs(Logs),
     /// Delete everything that `up` made, but for the source repository.
@@ -214,6 +224,8 @@ pub enum SchemaOf {
     Spec,
     /// What `plan --format json` prints.
     Plan,
+    /// A line of what `deploy`, `watch` and `rollback` print with `--format json`.
+    Events,
 }
 
 /// `plan`.
@@ -306,6 +318,9 @@ pub struct Follow {
     /// After this time stop following (90s, 60m, 2h); the rollout goes on.
     #[arg(long, value_name = "SPAN", value_parser = span)]
     pub timeout: Option<Duration>,
+    /// Also write the rollout as a page: timeline, traffic, tasks, events, reason. Its folder is made if it is missing.
+    #[arg(long, value_name = "FILE.html")]
+    pub report: Option<PathBuf>,
 }
 
 /// Where following ends.
@@ -365,9 +380,69 @@ pub struct Stop {
     pub no_rollback: bool,
 }
 
+/// `approve`.
+#[derive(Debug, Clone, ClapArgs)]
+pub struct Approve {
+    /// What is answered, where several things wait: a deployment (d-…), or STAGE/ACTION of the pipeline.
+    pub what: Option<String>,
+    /// Say no: the deployment is stopped and rolled back, or the pipeline's execution ends.
+    #[arg(long)]
+    pub reject: bool,
+    /// Why: an approval of the pipeline keeps it.
+    #[arg(long, value_name = "TEXT")]
+    pub message: Option<String>,
+}
+
+/// `releases`.
+#[derive(Debug, Clone, ClapArgs)]
+pub struct Releases {
+    /// How many; what is live is always among them.
+    #[arg(long, value_name = "COUNT", default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..=100))]
+    pub limit: u16,
+}
+
+/// `run`.
+#[derive(Debug, Clone, ClapArgs)]
+pub struct Run {
+    /// Start it, print its id, and don't wait.
+    #[arg(long)]
+    pub detach: bool,
+    /// What the container runs, after `--`; the image's own command otherwise.
+    #[arg(last = true)]
+    pub command: Vec<String>,
+}
+
+/// `exec`.
+#[derive(Debug, Clone, ClapArgs)]
+pub struct Exec {
+    /// Which task: its id, or how that begins; the newest of what is live otherwise.
+    #[arg(long, value_name = "ID", value_parser = task)]
+    pub task: Option<String>,
+    /// Which container, where the task has several.
+    #[arg(long, value_name = "NAME")]
+    pub container: Option<String>,
+    /// What runs in it, after `--`; a shell otherwise.
+    #[arg(last = true)]
+    pub command: Vec<String>,
+}
+
+/// `scale`.
+#[derive(Debug, Clone, ClapArgs)]
+pub struct Scale {
+    /// How many.
+    #[arg(value_parser = clap::value_parser!(u32).range(0..=5000))]
+    pub tasks: u32,
+    /// Don't ask before the last task goes.
+    #[arg(short, long)]
+    pub yes: bool,
+}
+
 /// `rollback`.
 #[derive(Debug, Clone, ClapArgs)]
 pub struct Rollback {
+    /// To this revision of the task definition (12, or web:12), as `releases` lists it; refused if it never succeeded.
+    #[arg(long, value_name = "REVISION", value_parser = revision)]
+    pub to: Option<u32>,
     /// Don't ask.
     #[arg(short, long)]
     pub yes: bool,
@@ -394,6 +469,9 @@ pub struct Logs {
     /// CloudWatch's filter pattern.
     #[arg(long, value_name = "PATTERN")]
     pub filter: Option<String>,
+    /// Of this task alone: its id, or how that begins.
+    #[arg(long, value_name = "ID", value_parser = task)]
+    pub task: Option<String>,
 }
 
 /// `down`.
@@ -436,7 +514,7 @@ pub enum Commands {
     Up,
     /// `deploy`.
     Deploy,
-    /// `status`, `watch`, `reroute`, `stop`, `rollback`, `logs`.
+    /// `status`, `watch`, `reroute`, `stop`, `rollback`, `approve`, `releases`, `run`, `exec`, `scale`, `logs`.
     Operate,
     /// `down`.
     Down,
@@ -516,4 +594,20 @@ impl Global {
 /// A time span of the command line: `90s`, `60m`.
 fn span(text: &str) -> Result<Duration, String> {
     ecspipe_spec::Span::parse(text).map(|span| Duration::from_secs(span.seconds()))
+}
+
+/// A revision as people name it: `12`, `web:12`, or the task definition's ARN.
+fn revision(text: &str) -> Result<u32, String> {
+    ecspipe_deploy::revision_of(text)
+        .ok_or_else(|| "a revision is a number, as `ecspipe releases` lists it".to_owned())
+}
+
+/// A task's id, or how it begins, or its ARN.
+fn task(text: &str) -> Result<String, String> {
+    let id = text.rsplit('/').next().unwrap_or(text);
+    let is_id = (4..=64).contains(&id.len()) && id.chars().all(|c| c.is_ascii_hexdigit());
+    match is_id {
+        true => Ok(id.to_ascii_lowercase()),
+        false => Err("a task's id has letters a to f and digits, at least 4 of them".to_owned()),
+    }
 }

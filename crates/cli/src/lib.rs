@@ -15,6 +15,7 @@ mod machine;
 mod place;
 mod probe;
 mod report;
+mod screen;
 #[cfg(test)]
 mod testing;
 mod world;
@@ -40,7 +41,7 @@ pub async fn run(args: impl IntoIterator<Item = OsString>, world: &World) -> u8 
     world.start_log(args.global.verbose);
     // A command's future is large: on the heap it spares the stack of whoever runs several.
     match Box::pin(cmd::exec(&args, world)).await {
-        Ok(exit) => exit.code(),
+        Ok(code) => code,
         Err(failure) => {
             report::failure(world, &args.global, &failure);
             failure.exit.code()

@@ -5,13 +5,14 @@ use std::collections::{BTreeMap, VecDeque};
 use std::io::{IsTerminal as _, Write};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU8, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use ecspipe_provision::CancellationToken;
 use ecspipe_sandbox::Sandbox;
 
 use crate::exit::{Exit, Failure};
 use crate::machine::Machine;
+use crate::screen::Screen;
 
 /// Where questions are answered.
 #[derive(Debug, Clone)]
@@ -47,6 +48,8 @@ pub struct World {
     pub machine: Machine,
     out: Sink,
     err: Sink,
+    screen: Arc<Mutex<Screen>>,
+    size: fn(&Self) -> (usize, usize),
     cancel: CancellationToken,
     at_second: Arc<AtomicU8>,
 }
@@ -74,6 +77,11 @@ impl World {
             machine: Machine::of_process(&env),
             out: Arc::new(Mutex::new(std::io::stdout())),
             err: Arc::new(Mutex::new(std::io::stderr())),
+            screen: Arc::default(),
+            size: |_| {
+                let (rows, columns) = console::Term::stderr().size();
+                (usize::from(rows), usize::from(columns))
+            },
             cancel: CancellationToken::new(),
             at_second: Arc::new(AtomicU8::new(Exit::Failed.code())),
             env,
@@ -93,6 +101,8 @@ impl World {
             machine: Machine::made_up(),
             out,
             err,
+            screen: Arc::default(),
+            size: |world| (50, world.width),
             cancel: CancellationToken::new(),
             at_second: Arc::new(AtomicU8::new(Exit::Failed.code())),
         }
@@ -111,10 +121,43 @@ impl World {
         let _ = out.flush();
     }
 
-    /// A line of talk, to stderr.
+    /// A line of talk, to stderr: above what is drawn there.
     pub fn err(&self, line: impl AsRef<str>) {
+        let columns = (self.size)(self).1;
+        let text = self.screen().above(line.as_ref(), columns);
+        self.err_raw(&text);
+    }
+
+    /// Draws `lines` at the end of stderr, a terminal, in place of those drawn before.
+    pub(crate) fn draw(&self, lines: &[String]) {
+        let columns = (self.size)(self).1;
+        let text = self.screen().draw(lines, columns);
+        self.err_raw(&text);
+    }
+
+    /// Leaves on the terminal what is drawn there: whatever comes goes below it.
+    pub(crate) fn leave_drawn(&self) {
+        let text = self.screen().leave();
+        self.err_raw(&text);
+    }
+
+    /// Lines and columns that can be drawn in now: a terminal may be resized at any time.
+    pub(crate) fn size(&self) -> (usize, usize) {
+        (self.size)(self)
+    }
+
+    fn screen(&self) -> MutexGuard<'_, Screen> {
+        self.screen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// One write, so that nothing is seen half.
+    fn err_raw(&self, text: &str) {
+        if text.is_empty() {
+            return;
+        }
         let mut err = self.err.lock().unwrap_or_else(PoisonError::into_inner);
-        let _ = writeln!(err, "{}", line.as_ref());
+        let _ = err.write_all(text.as_bytes());
+        let _ = err.flush();
     }
 
     /// A variable of the environment that is set and not empty.

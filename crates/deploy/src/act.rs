@@ -24,7 +24,7 @@ const ATTEMPTS: u32 = 3;
 const SETTLE: Duration = Duration::from_secs(1);
 
 /// How a description of a deployment begins with which [`rollback`] goes back; the id of what it replaces follows.
-const ROLLBACK_DESCRIPTION: &str = "ecspipe rollback of ";
+pub(crate) const ROLLBACK_DESCRIPTION: &str = "ecspipe rollback of ";
 
 /// A deployment that was continued.
 #[derive(Debug, Clone, PartialEq, Eq)]

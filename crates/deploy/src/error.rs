@@ -3,12 +3,13 @@
 
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::preflight::Obstacle;
 
 /// An operation of AWS that failed, as the adapter has classified it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, thiserror::Error)]
 #[error("{service} {operation} failed: {code}: {message}")]
 pub struct CloudFailure {
     /// The service, such as `codedeploy`.
@@ -28,7 +29,7 @@ pub struct CloudFailure {
 }
 
 /// What a failure means for the caller.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum FailureKind {
     /// The thing does not exist (or not yet: AWS is eventually consistent).
@@ -107,6 +108,26 @@ pub enum DeployError {
         /// What was found instead.
         why: String,
     },
+    /// The revision that was asked for can't be rolled out again.
+    #[error("there is no way back to revision {revision}: {why}")]
+    UnfitRelease {
+        /// The revision.
+        revision: u32,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// There is nothing to answer.
+    #[error("nothing waits for a person: {instead}")]
+    NobodyWaits {
+        /// What there is instead.
+        instead: String,
+    },
+    /// It isn't said which of several is meant.
+    #[error("several things wait for a person: {}", names.join(", "))]
+    SeveralWait {
+        /// Their names.
+        names: Vec<String>,
+    },
     /// A wait of [`crate::start()`] ran out: nothing started the pipeline.
     #[error("no execution of pipeline {pipeline} started within {seconds} s")]
     NoPush {
@@ -136,6 +157,9 @@ impl DeployError {
             Self::NothingToRollBackTo { .. } => {
                 Some("deploy a known good image with `ecspipe deploy --image URI`".to_owned())
             }
+            Self::UnfitRelease { .. } => Some("`ecspipe releases` lists what there is".to_owned()),
+            Self::NobodyWaits { .. } => Some("`ecspipe status` shows what is in flight".to_owned()),
+            Self::SeveralWait { names } => Some(format!("name one: `ecspipe approve {}`", names.first().map_or("", String::as_str))),
             Self::NoPush { .. } => {
                 Some("push to the pipeline's branch, or let ecspipe start the pipeline: leave the waiting out".to_owned())
             }

@@ -2,6 +2,7 @@
 //! a field `event`. Must not know how it is shown.
 
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::error::CloudFailure;
@@ -13,7 +14,7 @@ use crate::snapshot::{
 };
 
 /// Something that happened.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum Event {
     /// A new bundle was put to S3.
@@ -367,7 +368,9 @@ pub enum Event {
 }
 
 /// A point on the way of a rollout that can be waited for, in their order.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum Point {
     /// The new tasks run and are healthy.
@@ -383,7 +386,7 @@ pub enum Point {
 }
 
 /// What has written a log.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "of", rename_all = "snake_case")]
 pub enum LogSource {
     /// A container of a task.
@@ -401,7 +404,7 @@ pub enum LogSource {
 }
 
 /// Who started the pipeline.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum StartedBy {
     /// The change of the bundle, or a push, by EventBridge.
@@ -413,7 +416,7 @@ pub enum StartedBy {
 }
 
 /// A listener of the load balancer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Listener {
     /// The one for everyone.
@@ -423,7 +426,9 @@ pub enum Listener {
 }
 
 /// A part of the picture that a rollout can be followed without.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum Part {
     /// The deployment group's settings.
@@ -445,7 +450,7 @@ pub enum Part {
 }
 
 /// What a rollout waits for.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "for", rename_all = "snake_case")]
 pub enum Wait {
     /// The execution's next stage, or its turn in the queue.
@@ -514,7 +519,7 @@ pub enum Wait {
 }
 
 /// How a rollout stands, or has ended.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "verdict", rename_all = "snake_case")]
 pub enum Verdict {
     /// It goes on by itself.

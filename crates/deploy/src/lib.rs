@@ -11,7 +11,12 @@
 //! Id ──reroute──▶ Rerouted                    end the wait at Ready, and the one with the old tasks
 //! Id ──stop──▶ Stopped                        with or without taking the traffic back
 //!    ──rollback──▶ Rollback                   to the last good task definition
+//!    ──rollback_to──▶ deployment              to a revision that is named
+//!    ──approve──▶ Waiting                     an answer to whatever waits for a person
 //!    ──status──▶ Status                       everything at one moment
+//!    ──releases──▶ Release, …                 what ran, from which commit, by whom
+//!    ──begin_run, attend_run──▶ RunEnded      a task of what is live, once
+//!    ──scale, retire                          how many tasks; which task definitions stay
 //!    ──logs, follow_logs──▶ LogEvent, …       what the tasks write
 //! ```
 //!
@@ -24,6 +29,7 @@
 )]
 
 pub mod act;
+pub mod approve;
 pub mod bundle;
 pub mod error;
 pub mod event;
@@ -31,15 +37,20 @@ pub mod follow;
 pub mod guard;
 #[cfg(feature = "fake")]
 pub mod memory;
+pub mod operations;
 pub mod preflight;
 pub mod reason;
+pub mod releases;
 pub mod rollout;
 pub mod rollouts;
+pub mod run;
 pub mod snapshot;
 pub mod start;
 pub mod status;
+pub mod tasks;
 
 pub use act::{Rerouted, Rollback, Stopped, reroute, rollback, stop};
+pub use approve::{Waiting, approve};
 pub use bundle::Bundle;
 pub use error::{CloudFailure, DeployError, FailureKind};
 pub use event::{Event, Listener, LogSource, Part, Point, StartedBy, Verdict, Wait};
@@ -49,14 +60,18 @@ pub use follow::{
 };
 pub use guard::{Checks, Guard, Page, Prober};
 pub use jiff::Timestamp;
+pub use operations::*;
 pub use preflight::{Intent, Obstacle, preflight, queue};
 pub use reason::{Cause, Reason, Refusal};
+pub use releases::{Purpose, Release, releases, rollback_to};
 pub use rollouts::*;
+pub use run::{Begun, RunEnded, RunEvent, attend_run, begin_run};
 pub use snapshot::*;
 pub use start::{
     BundlePut, Start, StartOptions, Started, StartedImage, put_bundle, start, start_image,
 };
 pub use status::{InFlight, Live, Status, status};
+pub use tasks::{KEPT_RELEASES, KEPT_REVISIONS, Scaled, retire, scale};
 
 #[cfg(test)]
 mod tests;

@@ -359,6 +359,8 @@ pub struct LogQuery {
     pub since: Option<Timestamp>,
     /// AWS's filter pattern.
     pub filter: Option<String>,
+    /// Of this stream alone.
+    pub stream: Option<String>,
     /// The next page of an earlier answer.
     pub token: Option<String>,
     /// At most so many a page.

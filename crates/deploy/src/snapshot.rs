@@ -1,9 +1,11 @@
 //! What a rollout looks like at one moment: plain values, as the adapter has read them. AWS's own nouns for AWS's
 //! things. Every status keeps a string that it doesn't know. Must not decide anything: that is [`crate::rollout::carry`].
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
 /// An enum of the strings that AWS uses, which keeps those that it doesn't know.
@@ -46,6 +48,19 @@ macro_rules! status {
         impl From<$name> for String {
             fn from(status: $name) -> Self {
                 status.as_str().to_owned()
+            }
+        }
+
+        impl JsonSchema for $name {
+            fn schema_name() -> Cow<'static, str> {
+                stringify!($name).into()
+            }
+
+            fn json_schema(_: &mut SchemaGenerator) -> Schema {
+                json_schema!({
+                    "description": "A word of AWS: one of those that are known today, or one that AWS adds later.",
+                    "anyOf": [{ "enum": [$($text),+] }, { "type": "string" }],
+                })
             }
         }
 
@@ -272,7 +287,7 @@ impl Execution {
 }
 
 /// What started an execution.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Trigger {
     /// AWS's type, such as `StartPipelineExecution` or `CloudWatchEvent`.
     pub kind: String,
@@ -281,7 +296,7 @@ pub struct Trigger {
 }
 
 /// What a source action found.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Revision {
     /// The source action, such as `Source` or `Bundle`.
     pub action: String,
@@ -330,7 +345,7 @@ pub struct Action {
 }
 
 /// A code and a message of AWS.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Fault {
     /// The code, such as `ALARM_ACTIVE`.
     pub code: String,
@@ -499,7 +514,7 @@ pub struct Listeners {
 }
 
 /// A target group that a listener forwards to.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Route {
     /// The name (not the ARN) of the target group.
     pub target_group: String,
@@ -508,7 +523,7 @@ pub struct Route {
 }
 
 /// The targets of a target group.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 pub struct Health {
     /// Those that answer the health check.
     pub healthy: u32,
@@ -520,7 +535,7 @@ pub struct Health {
 }
 
 /// A target that fails the load balancer's health check.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct FailingTarget {
     /// Its address and port, such as `10.0.1.7:80`.
     pub target: String,
@@ -553,7 +568,7 @@ pub struct StoppedTask {
 }
 
 /// A container of a task that has stopped.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct StoppedContainer {
     /// Its name in the task definition.
     pub name: String,
@@ -622,7 +637,7 @@ pub struct Build {
 }
 
 /// A phase of a build.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct BuildPhase {
     /// Its name, such as `BUILD` or `PRE_BUILD`.
     pub name: String,
@@ -644,7 +659,7 @@ pub struct LogStream {
 }
 
 /// What whoever follows has done to a deployment by itself.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "did", rename_all = "snake_case")]
 pub enum Intervention {
     /// It was stopped, because its tasks kept failing.

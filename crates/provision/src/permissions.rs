@@ -36,7 +36,7 @@ pub enum Duty {
     Up,
     /// `deploy`: puts the bundle, starts the pipeline or a deployment, and follows it.
     Deploy,
-    /// `status`, `watch`, `reroute`, `stop`, `rollback`, `logs`: attends to a rollout.
+    /// `status`, `watch`, `reroute`, `stop`, `rollback`, `approve`, `releases`, `run`, `exec`, `scale`, `logs`: attends to a rollout and to what runs.
     Operate,
     /// `down`: removes everything but the source repository.
     Down,

@@ -209,6 +209,8 @@ pub struct Service {
     pub environment: BTreeMap<String, String>,
     /// When the load balancer holds a task for healthy.
     pub health_check: HealthCheck,
+    /// Whether sessions can be opened in tasks: ECS Exec.
+    pub exec: bool,
 }
 
 /// The processor that tasks run on.

@@ -211,6 +211,9 @@ pub(crate) struct Service {
     pub(crate) environment: Option<Field<Pairs>>,
     /// When the load balancer holds a task for healthy.
     pub(crate) health_check: Option<Field<HealthCheck>>,
+    /// Let `ecspipe exec` open sessions in tasks: ECS Exec. Whoever may use it may do what the container may.
+    #[schemars(extend("default" = false))]
+    pub(crate) exec: Option<Field<bool>>,
 }
 
 /// The target groups' health check.

@@ -172,6 +172,7 @@ impl<'t, 'p> Reader<'t, 'p> {
             desired_count: self.optional(&mut keys, "desired_count", Self::integer),
             environment: self.optional(&mut keys, "environment", Self::pairs),
             health_check: self.optional(&mut keys, "health_check", Self::health_check),
+            exec: self.optional(&mut keys, "exec", Self::flag),
         };
         self.unknown(&keys);
         Some(service)
@@ -411,6 +412,13 @@ impl<'t, 'p> Reader<'t, 'p> {
     }
 
     /// One of `words`; what is in `later` gets an answer of its own.
+    fn flag(&mut self, place: &Place, node: &Node) -> Option<bool> {
+        match node.value {
+            Value::Boolean(value) => Some(value),
+            _ => self.wrong(place, node, "true or false"),
+        }
+    }
+
     fn word<T: Copy>(
         &mut self,
         place: &Place,

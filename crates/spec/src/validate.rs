@@ -436,6 +436,7 @@ impl Rules<'_> {
             ),
             environment: self.environment(raw.environment.as_ref()),
             health_check: self.health_check(section(raw.health_check)),
+            exec: raw.exec.is_some_and(|field| field.value),
         }
     }
 

@@ -136,6 +136,7 @@ cases! {
     no_such_memory: service("cpu: 1024\nmemory: 512\n") => ["6:11: service.memory: Fargate offers no task with cpu 1024 and memory 512 (with cpu 1024: 2048 to 8192 in steps of 1024; memory 512 goes with cpu 256)"];
     memory_without_cpu: service("memory: 4096\n") => ["5:11: service.memory: Fargate offers no task with cpu 256 and memory 4096 (with cpu 256: 512, 1024, 2048; memory 4096 goes with cpu 512, 1024, 2048)"];
     memory_that_nobody_offers: service("cpu: 512\nmemory: 1000\n") => ["6:11: service.memory: Fargate offers no task with cpu 512 and memory 1000 (with cpu 512: 1024, 2048, 3072, 4096)"];
+    not_a_flag: service("exec: \"yes\"\n") => ["5:9: service.exec: want true or false, have the text `yes`"];
     too_many_tasks: service("desired_count: 5001\n") => ["5:18: service.desired_count: 5001 is not a number of tasks (from 0 to 5000)"];
     fewer_than_no_tasks: service("desired_count: -1\n") => ["5:18: service.desired_count: -1 is not a number of tasks (from 0 to 5000)"];
     names_of_variables: service("environment: { 1A: x, \"A B\": y, A=: z, ok.a-b: w }\n") => ["5:18: service.environment.1A: `1A` is not a name for an environment variable (letters, digits, `_`, `-` and `.`, not starting with a digit, at most 255)", "5:25: service.environment.A B: `A B` is not a name for an environment variable (letters, digits, `_`, `-` and `.`, not starting with a digit, at most 255)", "5:35: service.environment.A=: `A=` is not a name for an environment variable (letters, digits, `_`, `-` and `.`, not starting with a digit, at most 255)"];

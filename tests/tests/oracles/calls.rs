@@ -16,9 +16,10 @@ const ADAPTER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../crates/aws/src");
 
 /// What the adapter may call, but no run here has a reason to: dual stack, which no spec asks for; the sandbox has no
 /// instance profiles; an alias, an upload and an application without its group that somebody's interrupted work left behind; a
-/// quota without a value of its own; a hook's function, which no spec here has.
-const UNTRIED: [&str; 7] = [
+/// quota without a value of its own; a hook's function, which no spec here has; a manual approval that somebody added.
+const UNTRIED: [&str; 8] = [
     "codedeploy.GetApplication",
+    "codepipeline.PutApprovalResult",
     "elasticloadbalancing.SetIpAddressType",
     "iam.RemoveRoleFromInstanceProfile",
     "kms.UpdateAlias",
@@ -89,6 +90,11 @@ async fn tutorial() -> Vec<Exchange> {
     stage.run("reroute --finish").await.exits(0);
     stage.run("watch").await.exits(0);
     stage.run("logs").await.exits(0);
+    stage.run("releases").await.exits(0);
+    stage.run("scale 2").await.exits(0);
+    stage.run("exec").await.exits(4);
+    stage.run("run -- true").await.exits(0);
+    stage.run("approve").await.exits(4);
 
     let changed = TUTORIAL
         .replace("tags: { team: web }", "tags: { team: shop }")

@@ -83,7 +83,7 @@ error: ecspipe.yaml has 3 problems
  4 │ region: eu-central-1
    ╰────
   help: allowed here: image, port, cpu, memory, architecture, desired_count, environment,
-        health_check
+        health_check, exec
 
   × service.port: 99999 is not a port
    ╭─[ecspipe.yaml:3:28]

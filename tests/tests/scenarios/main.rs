@@ -15,6 +15,7 @@ mod failure;
 mod interruption;
 mod lease;
 mod load;
+mod operate;
 mod operators;
 mod permissions;
 #[allow(dead_code)]
@@ -26,6 +27,7 @@ mod plans;
 mod platform;
 mod policy;
 mod redact;
+mod reports;
 mod restart;
 mod rollouts;
 mod shared;

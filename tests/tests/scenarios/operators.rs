@@ -37,6 +37,11 @@ const UNSEEN: &[(&str, &str, &str)] = &[
         "without it S3 answers 403 instead of 404 for a lease that nobody has ever taken (GetObject, Permissions); the sandbox answers 404",
     ),
     (
+        "Exec",
+        "ecs:ExecuteCommand",
+        "opens a session (ecspipe exec); it is the AWS CLI that asks, not ecspipe",
+    ),
+    (
         "KeyName",
         "kms:UpdateAlias",
         "moves an alias that was left on a key that is pending deletion; the sandbox deletes it with the app",

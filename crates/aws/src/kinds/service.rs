@@ -142,6 +142,7 @@ fn seen(service: &Found) -> Seen {
             .propagate_tags()
             .map_or("NONE", |kind| kind.as_str())
             .to_owned(),
+        execute_command: service.enable_execute_command(),
         others: others(service.task_sets()),
         pair: Default::default(),
         after: Default::default(),
@@ -209,6 +210,7 @@ pub(crate) async fn create(
                     .build(),
             )
             .propagate_tags(PropagateTags::from(want.propagate_tags.as_str()))
+            .enable_execute_command(want.execute_command)
             .set_tags(Some(crate::tags::list!(
                 aws_sdk_ecs::types::Tag,
                 tags.all()
@@ -259,6 +261,7 @@ pub(crate) async fn update(
         "desired_count",
         "health_check_grace_seconds",
         "propagate_tags",
+        "execute_command",
     ]) {
         let call = account
             .ecs
@@ -277,6 +280,11 @@ pub(crate) async fn update(
         };
         let call = if update.touches(&["propagate_tags"]) {
             call.propagate_tags(PropagateTags::from(want.propagate_tags.as_str()))
+        } else {
+            call
+        };
+        let call = if update.touches(&["execute_command"]) {
+            call.enable_execute_command(want.execute_command)
         } else {
             call
         };

@@ -28,7 +28,10 @@ pub(crate) async fn list(account: &View, scope: &Scope) -> Result<Vec<Have>, Clo
     Ok(found.into_iter().flatten().collect())
 }
 
-async fn describe(account: &Account, id: &str) -> Result<Option<(Found, Vec<Tag>)>, CloudError> {
+pub(crate) async fn describe(
+    account: &Account,
+    id: &str,
+) -> Result<Option<(Found, Vec<Tag>)>, CloudError> {
     let call = account
         .ecs
         .describe_task_definition()
@@ -60,10 +63,15 @@ async fn fetch(account: &Account, scope: &Scope, family: &str) -> Result<Option<
         return Ok(Some(seen.into_have(scope, Kind::TaskDefinition)));
     }
     // A revision that the pipeline registered carries no tags: the oldest active one, which `up` made, says whose the family is.
-    let oldest = revisions(account, family, TaskDefinitionStatus::Active)
-        .await?
-        .into_iter()
-        .next();
+    let oldest = revisions(
+        account,
+        family,
+        TaskDefinitionStatus::Active,
+        SortOrder::Asc,
+    )
+    .await?
+    .into_iter()
+    .next();
     let Some(oldest) = oldest else {
         return Ok(Some(seen.into_have(scope, Kind::TaskDefinition)));
     };
@@ -76,18 +84,19 @@ async fn fetch(account: &Account, scope: &Scope, family: &str) -> Result<Option<
     ))
 }
 
-/// The ARNs of a family's revisions, oldest first.
-async fn revisions(
+/// The ARNs of a family's revisions.
+pub(crate) async fn revisions(
     account: &Account,
     family: &str,
     status: TaskDefinitionStatus,
+    order: SortOrder,
 ) -> Result<Vec<String>, CloudError> {
     let items = account
         .ecs
         .list_task_definitions()
         .family_prefix(family)
         .status(status)
-        .sort(SortOrder::Asc)
+        .sort(order)
         .into_paginator()
         .items()
         .send();
@@ -308,6 +317,7 @@ pub(crate) async fn update(
         account,
         &want.definition.family,
         TaskDefinitionStatus::Active,
+        SortOrder::Asc,
     )
     .await?
     .into_iter()
@@ -320,18 +330,26 @@ pub(crate) async fn update(
     .await
 }
 
+/// Takes a revision out of use: tasks that run it go on.
+pub(crate) async fn deregister(account: &Account, arn: &str) -> Result<(), CloudError> {
+    let call = account
+        .ecs
+        .deregister_task_definition()
+        .task_definition(arn)
+        .send()
+        .await;
+    call.said("ecs", "DeregisterTaskDefinition").map(|_| ())
+}
+
 /// Every revision of the family: active ones are deregistered, then all are deleted, ten at a time.
 pub(crate) async fn delete(account: &Account, have: &Have) -> Result<(), CloudError> {
-    for arn in revisions(account, &have.name, TaskDefinitionStatus::Active).await? {
-        account
-            .ecs
-            .deregister_task_definition()
-            .task_definition(&arn)
-            .send()
-            .await
-            .said("ecs", "DeregisterTaskDefinition")?;
+    let order = SortOrder::Asc;
+    let active = TaskDefinitionStatus::Active;
+    for arn in revisions(account, &have.name, active, order.clone()).await? {
+        deregister(account, &arn).await?;
     }
-    let inactive = revisions(account, &have.name, TaskDefinitionStatus::Inactive).await?;
+    let inactive = TaskDefinitionStatus::Inactive;
+    let inactive = revisions(account, &have.name, inactive, order).await?;
     for some in inactive.chunks(10) {
         let call = account
             .ecs

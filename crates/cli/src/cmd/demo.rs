@@ -388,6 +388,7 @@ impl<'a> Tour<'a> {
                 until,
                 wait_until: None,
                 timeout: None,
+                report: None,
             },
         };
         super::watch::exec(&self.global, &args, &self.stage).await

@@ -9,7 +9,7 @@ use crate::args::{Deploy, Format, Global};
 use crate::exit::{Exit, Failure};
 use crate::place::Place;
 use crate::report;
-use crate::report::rollout::Follow;
+use crate::report::rollout::{Follow, short_arn};
 use crate::world::World;
 
 /// How long `--push` waits for one.
@@ -19,19 +19,17 @@ pub(crate) async fn exec(global: &Global, args: &Deploy, world: &World) -> Resul
     world.at_second_interrupt(Exit::Running);
     let place = Place::open(global, world).await?;
     let options = place.follow_options(&args.follow);
-    let shown = Follow::new(world, global, || place.account.now());
+    let shown = Follow::new(world, global, || place.account.now())
+        .recording(&place, args.follow.report.as_deref())?;
     if args.queue {
-        ecspipe_deploy::queue(
-            &place.account,
-            &place.target(),
-            place.poll(),
-            &mut |event| shown.event(&event),
-        )
-        .await?;
+        let (target, poll) = (place.target(), place.poll());
+        let mut on_event = |event| shown.event(&event);
+        let queued = ecspipe_deploy::queue(&place.account, &target, poll, &mut on_event);
+        shown.during(queued).await?;
     }
     let id = match &args.image {
-        Some(image) => by_image(&place, args, image, &shown).await?,
-        None => by_pipeline(&place, args, &shown).await?,
+        Some(image) => shown.during(by_image(&place, args, image, &shown)).await?,
+        None => shown.during(by_pipeline(&place, args, &shown)).await?,
     };
     if args.detach {
         let (Id::Execution(text) | Id::Deployment(text)) = &id else {
@@ -43,7 +41,31 @@ pub(crate) async fn exec(global: &Global, args: &Deploy, world: &World) -> Resul
         }
         return Ok(Exit::Done);
     }
-    super::follow(world, &place, &id, &options, &shown).await
+    let exit = super::follow(world, &place, &id, &options, &shown).await?;
+    if exit == Exit::Done {
+        retire(&place, world).await;
+    }
+    Ok(exit)
+}
+
+/// What a rollout leaves behind is tidied up where one has succeeded. The rollout is done all the same where that fails.
+async fn retire(place: &Place, world: &World) {
+    let account = &place.account;
+    match ecspipe_deploy::retire(account, account, &place.target()).await {
+        Ok(retired) => match retired.as_slice() {
+            [] => {}
+            [one] => world.err(format!("retired {}", short_arn(one))),
+            [first, .., last] => world.err(format!(
+                "retired {} old task definitions, {} to {}",
+                retired.len(),
+                short_arn(first),
+                short_arn(last)
+            )),
+        },
+        Err(error) => world.err(format!(
+            "old task definitions could not be retired: {error}"
+        )),
+    }
 }
 
 async fn by_pipeline(place: &Place, args: &Deploy, shown: &Follow<'_>) -> Result<Id, Failure> {

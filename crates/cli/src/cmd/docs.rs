@@ -78,13 +78,25 @@ fn json(command: &str) -> Option<&'static str> {
              `deployment_application`, `deployment_group`, `pipeline`, `bundle_bucket`.",
         ),
         "deploy" | "watch" | "rollback" => Some(
-            "a line an event: `{\"event\": NAME, …}`; the last is `{\"event\": \"ended\", \"verdict\": {\"verdict\": \"succeeded\" | \"rolled_back\" | \"failed\" | \"stopped\" | \
+            "a line an event: `{\"at\": TIME, \"event\": NAME, …}`, by the schema that `ecspipe schema events` prints; the last is `{\"event\": \"ended\", \"verdict\": {\"verdict\": \"succeeded\" | \"rolled_back\" | \"failed\" | \"stopped\" | \
              \"superseded\" | \"cancelled\" | \"waiting_for_human\" | \"still_running\", …}}`. A bad end says why: `\"why\": {\"cause\", \"what\", \"details\", \"log\", \"next\"}`; \
              `\"reached\"` names the point of `--wait-until`. With `--detach`: `{\"id\": ID}` at the end.",
         ),
         "status" => Some(
             "`{\"status\": {\"at\", \"service\", \"live\", \"listeners\", \"health\", \"in_flight\", \"executions\", \"deployments\", \"settings\"}, \"outputs\": {\"production_url\", \"test_url\"}}`.",
         ),
+        "approve" => Some(
+            "`{\"answered\": {\"waiting\": \"deployment\", \"deployment\": ID} | {\"waiting\": \"approval\", \"stage\", \"action\", \"execution\", \"summary\", \"since\"}, \"approved\": BOOL}`.",
+        ),
+        "releases" => Some(
+            "`{\"releases\": [{\"revision\", \"task_definition\", \"live\", \"active\", \"image\", \"commit\", \"message\", \"deployment\", \"execution\", \
+             \"purpose\": \"release\" | \"rollback\" | \"automatic_rollback\" | \"first\", \"begun\", \"ended\", \"by\", \"status\"}, …]}`, newest first; what isn't known is null.",
+        ),
+        "run" => Some(
+            "a line an event: `{\"event\": \"task_started\" | \"task_changed\" | \"task_logged\" | \"task_ended\", …}`; the last is \
+             `{\"event\": \"task_ended\", \"task\", \"exit_code\", \"reason\"}`. With `--detach`: `{\"task\": ID}`.",
+        ),
+        "scale" => Some("`{\"service\": NAME, \"before\": COUNT, \"now\": COUNT}`."),
         "reroute" => Some("`{\"deployment\": ID, \"ended\": [\"ready\", \"termination\"]}`."),
         "stop" => Some(
             "`{\"deployment\": ID, \"then\": \"roll_back\" | \"leave\"}`, or `{\"execution\": ID}` before there is a deployment.",

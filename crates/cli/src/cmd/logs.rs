@@ -16,9 +16,10 @@ pub(crate) async fn exec(global: &Global, args: &Logs, world: &World) -> Result<
         ..LogQuery::default()
     };
     let mut print = |event: LogEvent| match global.format {
+        _ if !is_of(&event, args.task.as_deref()) => {}
         Format::Json => report::json(world, &event),
         Format::Human => {
-            let task = event.stream.rsplit('/').next().unwrap_or_default();
+            let task = task_of(&event);
             world.out(format!(
                 "{} {} {}",
                 event.at.strftime("%H:%M:%S"),
@@ -44,4 +45,14 @@ pub(crate) async fn exec(global: &Global, args: &Logs, world: &World) -> Result<
         () = world.cancel().cancelled() => {}
     }
     Ok(Exit::Done)
+}
+
+/// A stream is named prefix, container, task.
+fn task_of(event: &LogEvent) -> &str {
+    event.stream.rsplit('/').next().unwrap_or_default()
+}
+
+/// Streams can only be asked for by whole names or by how they begin, and the task comes last: it is chosen here.
+fn is_of(event: &LogEvent, task: Option<&str>) -> bool {
+    task.is_none_or(|task| task_of(event).starts_with(task))
 }

@@ -1,21 +1,26 @@
 //! The commands: one module each, a short `exec`. Must not parse arguments or hold what two commands share.
 
+mod approve;
 mod completions;
 mod demo;
 mod deploy;
 mod docs;
 mod doctor;
 mod down;
+mod exec;
 mod init;
 mod logs;
 mod outputs;
 mod plan;
 mod plans;
 mod policy;
+mod releases;
 mod render;
 mod reroute;
 mod rollback;
+mod run;
 mod sandbox;
+mod scale;
 mod schema;
 mod status;
 mod stop;
@@ -37,8 +42,17 @@ use crate::report;
 use crate::report::rollout::Follow;
 use crate::world::World;
 
-/// Runs the command that `args` name.
-pub(crate) async fn exec(args: &Args, world: &World) -> Result<Exit, Failure> {
+/// Runs the command that `args` name; gives the code with which the process exits.
+pub(crate) async fn exec(args: &Args, world: &World) -> Result<u8, Failure> {
+    match &args.command {
+        // It hands through how its task ended.
+        Command::Run(run) => run::exec(&args.global, run, world).await,
+        _ => exec_own(args, world).await.map(Exit::code),
+    }
+}
+
+/// The commands that exit with a code of ours.
+async fn exec_own(args: &Args, world: &World) -> Result<Exit, Failure> {
     let global = &args.global;
     match &args.command {
         Command::Init(args) => init::exec(global, args, world),
@@ -53,6 +67,11 @@ pub(crate) async fn exec(args: &Args, world: &World) -> Result<Exit, Failure> {
         Command::Reroute(args) => reroute::exec(global, args, world).await,
         Command::Stop(args) => stop::exec(global, args, world).await,
         Command::Rollback(args) => rollback::exec(global, args, world).await,
+        Command::Approve(args) => approve::exec(global, args, world).await,
+        Command::Releases(args) => releases::exec(global, args, world).await,
+        Command::Run(args) => run::exec(global, args, world).await.map(|_| Exit::Done),
+        Command::Exec(args) => exec::exec(global, args, world).await,
+        Command::Scale(args) => scale::exec(global, args, world).await,
         Command::Logs(args) => logs::exec(global, args, world).await,
         Command::Down(args) => down::exec(global, args, world).await,
         Command::Doctor(args) => doctor::exec(global, args, world).await,
@@ -176,6 +195,7 @@ async fn follow(
     let mut on_event = |event: ecspipe_deploy::Event| shown.event(&event);
     let followed =
         ecspipe_deploy::follow_guarded(&place.account, &target, id, options, guard, &mut on_event);
+    let followed = shown.during(followed);
     tokio::select! {
         followed = followed => {
             let followed = followed.map_err(report::rollout::lost)?;
@@ -186,6 +206,7 @@ async fn follow(
             })
         }
         () = world.cancel().cancelled() => {
+            world.leave_drawn();
             world.err("left; the rollout goes on. Follow it again with `ecspipe watch`");
             Ok(Exit::Running)
         }

@@ -1,4 +1,4 @@
-//! `rollback`: goes back to the last good version. Must not choose it: the library does.
+//! `rollback`: goes back to the last good version, or to one that is named. Must not choose it: the library does.
 
 use ecspipe_deploy::{Id, Intent, Rollback, Rollouts as _};
 
@@ -13,11 +13,16 @@ pub(crate) async fn exec(global: &Global, args: &Args, world: &World) -> Result<
     world.at_second_interrupt(Exit::Running);
     let place = Place::open(global, world).await?;
     let options = place.follow_options(&args.follow);
-    if !args.yes && !world.confirm("go back to the last good version?", "--yes")? {
+    let question = match args.to {
+        Some(revision) => format!("go back to revision {revision}?"),
+        None => "go back to the last good version?".to_owned(),
+    };
+    if !args.yes && !world.confirm(&question, "--yes")? {
         world.err("nothing was done");
         return Ok(Exit::Refused);
     }
-    let shown = Follow::new(world, global, || place.account.now());
+    let shown = Follow::new(world, global, || place.account.now())
+        .recording(&place, args.follow.report.as_deref())?;
     place
         .preflight(&Intent {
             architecture: place.image_architecture(),
@@ -27,6 +32,36 @@ pub(crate) async fn exec(global: &Global, args: &Args, world: &World) -> Result<
             ..Intent::default()
         })
         .await?;
+    let deployment = match args.to {
+        Some(revision) => to_revision(&place, revision, &shown).await?,
+        None => to_last_good(&place, world, &shown).await?,
+    };
+    if args.detach {
+        match global.format {
+            Format::Json => report::json(world, &serde_json::json!({"id": deployment})),
+            Format::Human => world.out(&deployment),
+        }
+        return Ok(Exit::Done);
+    }
+    super::follow(world, &place, &Id::Deployment(deployment), &options, &shown).await
+}
+
+async fn to_revision(place: &Place, revision: u32, shown: &Follow<'_>) -> Result<String, Failure> {
+    let app_spec = place.app_spec().await?;
+    let (deployment, _) = ecspipe_deploy::rollback_to(
+        &place.account,
+        &place.account,
+        &place.target(),
+        revision,
+        &app_spec,
+        place.poll(),
+        &mut |event| shown.event(&event),
+    )
+    .await?;
+    Ok(deployment)
+}
+
+async fn to_last_good(place: &Place, world: &World, shown: &Follow<'_>) -> Result<String, Failure> {
     let app_spec = place.app_spec().await?;
     let begun = ecspipe_deploy::rollback(
         &place.account,
@@ -36,7 +71,7 @@ pub(crate) async fn exec(global: &Global, args: &Args, world: &World) -> Result<
         &mut |event| shown.event(&event),
     )
     .await?;
-    let deployment = match begun {
+    Ok(match begun {
         Rollback::Stopped { deployment } => {
             world.err(format!(
                 "{deployment} was in flight: it is stopped, and CodeDeploy takes the traffic back"
@@ -54,13 +89,5 @@ pub(crate) async fn exec(global: &Global, args: &Args, world: &World) -> Result<
             ));
             deployment
         }
-    };
-    if args.detach {
-        match global.format {
-            Format::Json => report::json(world, &serde_json::json!({"id": deployment})),
-            Format::Human => world.out(&deployment),
-        }
-        return Ok(Exit::Done);
-    }
-    super::follow(world, &place, &Id::Deployment(deployment), &options, &shown).await
+    })
 }

@@ -4,12 +4,14 @@ use serde_json::Value;
 
 use crate::args::{Schema, SchemaOf};
 use crate::exit::{Exit, Failure};
+use crate::report;
 use crate::world::World;
 
 pub(crate) fn exec(args: &Schema, world: &World) -> Result<Exit, Failure> {
     let text = match args.of {
         SchemaOf::Spec => text(),
         SchemaOf::Plan => written(&ecspipe_provision::document::schema()),
+        SchemaOf::Events => written(&report::rollout::schema()),
     };
     world.out_raw(text.as_bytes());
     Ok(Exit::Done)

@@ -13,6 +13,7 @@ pub(crate) async fn exec(global: &Global, args: &Watch, world: &World) -> Result
     let place = Place::open(global, world).await?;
     let options = place.follow_options(&args.follow);
     let id = args.id.as_deref().map_or(Id::Latest, Id::parse);
-    let shown = Follow::new(world, global, || place.account.now());
+    let shown = Follow::new(world, global, || place.account.now())
+        .recording(&place, args.follow.report.as_deref())?;
     super::follow(world, &place, &id, &options, &shown).await
 }

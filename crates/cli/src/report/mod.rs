@@ -1,10 +1,13 @@
 //! What a person sees: errors, plans, progress, rollouts. Must not decide exit codes or talk to AWS.
 
+pub(crate) mod ci;
+pub(crate) mod console_links;
 pub(crate) mod doctor;
 pub(crate) mod lease;
 pub(crate) mod plan;
 pub(crate) mod policy;
 pub(crate) mod provision;
+pub(crate) mod releases;
 pub(crate) mod rollout;
 pub(crate) mod spec;
 pub(crate) mod status;
@@ -24,6 +27,11 @@ pub(crate) fn failure(world: &World, global: &Global, failure: &Failure) {
     if let Some(hint) = &failure.hint {
         world.err(format!("{} {hint}", style.note("hint:")));
     }
+    let hint = failure.hint.iter().map(|hint| format!("\nhint: {hint}"));
+    let said: String = std::iter::once(failure.message.clone())
+        .chain(hint)
+        .collect();
+    ci::Ci::of(world).annotate(world, ci::Grade::Error, None, "ecspipe", &said);
 }
 
 /// One JSON value or line of data, to stdout.

@@ -1,21 +1,108 @@
-//! Rollouts as they go: one line an event, or a JSON line. Must not judge how a rollout stands.
+//! Rollouts as they go: one line an event, a JSON line, or a tree that is drawn anew as it grows. Must not judge how a rollout
+//! stands.
+
+mod course;
+mod page;
+mod picture;
+mod summary;
+mod tree;
+
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use ecspipe_deploy::{
     DeployError, Event, Followed, Health, Intervention, Label, LifecycleStatus, Listener,
-    LogSource, Part, Point, Route, StartedBy, StepStatus, StoppedContainer, Timestamp, Trigger,
-    Verdict, Wait, WaitUntil,
+    LogSource, Part, Point, Reason, Route, StartedBy, StepStatus, StoppedContainer, Timestamp,
+    Trigger, Verdict, Wait, WaitUntil,
 };
 
 use crate::args::{Format, Global};
+use crate::exit::Failure;
+use crate::files;
+use crate::place::Place;
+use crate::report::ci::{Ci, Grade};
+use crate::report::console_links::{Consoles, Link};
 use crate::report::style::Style;
 use crate::world::World;
+use course::Told;
+use picture::Picture;
+
+/// How often a tree is drawn anew when nothing happens: its clocks tick.
+const TICK: Duration = Duration::from_millis(250);
 
 /// Shows events.
 pub(crate) struct Follow<'a> {
     world: &'a World,
     style: Style,
-    json: bool,
+    view: View,
+    /// An emulator has no consoles.
+    is_aws: bool,
+    seen: Mutex<Seen>,
+    record: Option<Record>,
     now: Box<dyn Fn() -> Timestamp + Send + Sync + 'a>,
+}
+
+/// What has been seen so far.
+#[derive(Default)]
+struct Seen {
+    picture: Picture,
+    /// Every event, where a record is kept.
+    told: Vec<Told>,
+    /// The group of lines that is open.
+    group: Option<String>,
+    /// How it ended, in words.
+    words: Option<Words>,
+}
+
+/// What is kept of a rollout beyond what is shown as it goes.
+struct Record {
+    app: String,
+    place: String,
+    consoles: Option<Consoles>,
+    page: Option<PathBuf>,
+}
+
+/// How a rollout stands, in words.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Words {
+    /// Whether that is good.
+    tone: Tone,
+    /// In a line.
+    line: String,
+    /// What else is known.
+    details: Vec<String>,
+    /// The next step.
+    next: Option<String>,
+}
+
+/// Whether something is good.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Tone {
+    Good,
+    Bad,
+    Waiting,
+}
+
+/// How events are shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum View {
+    /// A JSON line each, to stdout.
+    Json,
+    /// A line each, to stderr.
+    Lines,
+    /// A tree on a terminal, with lines above it for what has no place in it.
+    Tree,
+}
+
+/// Something that happened in a rollout, and when.
+#[derive(serde::Serialize, schemars::JsonSchema)]
+#[schemars(title = "Event of a rollout")]
+struct Line<'a> {
+    /// When, on the account's clock.
+    at: Timestamp,
+    #[serde(flatten)]
+    event: &'a Event,
 }
 
 impl<'a> Follow<'a> {
@@ -25,23 +112,142 @@ impl<'a> Follow<'a> {
         global: &Global,
         now: impl Fn() -> Timestamp + Send + Sync + 'a,
     ) -> Self {
+        let view = match global.format {
+            Format::Json => View::Json,
+            Format::Human if world.live => View::Tree,
+            Format::Human => View::Lines,
+        };
         Self {
             world,
             style: Style::of(world, global),
-            json: global.format == Format::Json,
+            view,
+            is_aws: global.endpoint_url.is_none(),
+            seen: Mutex::default(),
+            record: None,
             now: Box::new(now),
         }
     }
 
+    /// Also keeps a record of the rollout, for the summary of a build service and, where it is asked for, as a page in a file.
+    /// That one is written at once, so that nothing is begun whose report can't be kept.
+    pub(crate) fn recording(mut self, place: &Place, page: Option<&Path>) -> Result<Self, Failure> {
+        let target = place.target();
+        let consoles = match self.is_aws && place.sandbox.is_none() {
+            true => Consoles::new(&place.facts, &target),
+            false => None,
+        };
+        self.record = Some(Record {
+            app: target.app,
+            place: format!("{}, account {}", place.facts.region, place.facts.account),
+            consoles,
+            page: page.map(|page| self.world.path(page)),
+        });
+        if let Some(page) = page {
+            let written = self.write_page();
+            written.map_err(|error| Failure::file("write", page, &error))?;
+        }
+        Ok(self)
+    }
+
     /// One event.
     pub(crate) fn event(&self, event: &Event) {
-        if self.json {
-            return super::json(self.world, event);
+        let at = (self.now)();
+        let is_pictured = self.take(at, event);
+        match self.view {
+            View::Json => super::json(self.world, &Line { at, event }),
+            View::Lines => self.tell_in_groups(at, event),
+            View::Tree => {
+                if !is_pictured {
+                    self.tell(at, event);
+                }
+                self.draw();
+            }
         }
+    }
+
+    /// Does `work` while the tree's clocks tick.
+    pub(crate) async fn during<T>(&self, work: impl Future<Output = T>) -> T {
+        if self.view != View::Tree {
+            return work.await;
+        }
+        let mut ticks = tokio::time::interval(TICK);
+        let mut work = std::pin::pin!(work);
+        loop {
+            tokio::select! {
+                done = &mut work => return done,
+                _ = ticks.tick() => self.draw(),
+            }
+        }
+    }
+
+    fn take(&self, at: Timestamp, event: &Event) -> bool {
+        let mut seen = self.seen();
+        let is_pictured = seen.picture.take(at, event);
+        if self.record.is_none() {
+            return is_pictured;
+        }
+        seen.told.push(Told {
+            at,
+            event: event.clone(),
+            text: self.line(event),
+        });
+        drop(seen);
+        // There is one whenever the rollout comes to another step: the page is never much older.
+        if matches!(event, Event::WaitEntered { .. }) {
+            self.keep_page();
+        }
+        is_pictured
+    }
+
+    /// The lines of a stage, or of a deployment without a pipeline, can be folded where the build service folds.
+    fn tell_in_groups(&self, at: Timestamp, event: &Event) {
+        let group = match event {
+            Event::StageStarted { stage } => Some(stage.clone()),
+            Event::DeploymentFound { deployment, .. } if self.seen().group.is_none() => {
+                Some(format!("deployment {deployment}"))
+            }
+            Event::RollbackStarted { rollback, .. } => Some(format!("rollback {rollback}")),
+            _ => None,
+        };
+        if let Some(group) = group {
+            self.close_group(at);
+            Ci::of(self.world).open(self.world, &group, at);
+            self.seen().group = Some(group);
+        }
+        // What closes a group is seen when it is folded.
+        if matches!(event, Event::StageEnded { .. } | Event::Ended { .. }) {
+            self.close_group(at);
+        }
+        self.tell(at, event);
+    }
+
+    fn close_group(&self, at: Timestamp) {
+        let group = self.seen().group.take();
+        if let Some(group) = group {
+            Ci::of(self.world).close(self.world, &group, at);
+        }
+    }
+
+    fn tell(&self, at: Timestamp, event: &Event) {
         if let Some(text) = self.line(event) {
-            let time = (self.now)().strftime("%H:%M:%S").to_string();
+            let time = at.strftime("%H:%M:%S").to_string();
             self.world.err(format!("{} {text}", self.style.dim(&time)));
         }
+    }
+
+    fn draw(&self) {
+        let (rows, columns) = self.world.size();
+        let size = tree::Size {
+            width: columns.saturating_sub(1),
+            // The cursor stands below.
+            height: rows.saturating_sub(1).max(1),
+        };
+        let lines = tree::tree(&self.seen().picture, size, (self.now)(), &self.style);
+        self.world.draw(&lines);
+    }
+
+    fn seen(&self) -> MutexGuard<'_, Seen> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn line(&self, event: &Event) -> Option<String> {
@@ -235,12 +441,7 @@ impl<'a> Follow<'a> {
                 style.bad(&format!("  the new tasks keep failing: {failures} so far"))
             }
             Event::LogTail { source, lines } => {
-                let title = match source {
-                    LogSource::Build { .. } => "the build said last:".to_owned(),
-                    LogSource::Task { task, container } => {
-                        format!("{container} in task {} said last:", short_task(task))
-                    }
-                };
+                let title = log_title(source);
                 let lines = lines
                     .iter()
                     .map(|line| format!("\n           {} {line}", style.dim("|")));
@@ -339,24 +540,22 @@ impl<'a> Follow<'a> {
 
     /// The end of the following, and whether what was waited for has come.
     pub(crate) fn end(&self, followed: &Followed, until: WaitUntil) {
-        if self.json {
-            return;
-        }
         let (WaitUntil::Point(point), verdict) = (until, &followed.verdict) else {
             return self.verdict(&followed.verdict);
         };
         match (&followed.reached, verdict) {
             (Some(_), Verdict::Succeeded) => self.verdict(verdict),
-            (Some(_), _) => {
-                let line = format!("reached: {}", point_name(point));
-                self.world.err(self.style.good(&line));
-                let next = "go on following with `ecspipe watch`";
-                self.world
-                    .err(format!("{} {next}", self.style.note("next:")));
-            }
+            (Some(_), _) => self.close(Words::new(
+                Tone::Good,
+                format!("reached: {}", point_name(point)),
+                Some("go on following with `ecspipe watch`"),
+            )),
             (None, Verdict::WaitingForHuman { .. }) => {
-                let line = format!("not before you act: {}", point_name(point));
-                self.world.err(self.style.change(&line));
+                self.world.leave_drawn();
+                if self.view != View::Json {
+                    let line = format!("not before you act: {}", point_name(point));
+                    self.world.err(self.style.change(&line));
+                }
                 self.verdict(verdict);
             }
             (None, _) => self.verdict(verdict),
@@ -364,52 +563,220 @@ impl<'a> Follow<'a> {
     }
 
     /// The end of the following: one line that says how it stands, and the next step.
-    pub(crate) fn verdict(&self, verdict: &Verdict) {
-        if self.json {
+    fn verdict(&self, verdict: &Verdict) {
+        self.close(words(verdict));
+    }
+
+    fn close(&self, words: Words) {
+        self.seen().words = Some(words.clone());
+        self.world.leave_drawn();
+        if self.view == View::Json {
             return;
         }
         let style = &self.style;
-        let (line, next) = match verdict {
-            Verdict::Succeeded => (style.good("succeeded: production serves the new version"), None),
-            Verdict::RolledBack { why, rollback } => (
-                style.bad(&format!("rolled back: {why}")),
-                Some(why.next.clone().unwrap_or_else(|| {
-                    format!("production serves the old version again (deployment {rollback}); `ecspipe logs` shows what the tasks said")
-                })),
-            ),
-            Verdict::Failed { why } => (
-                style.bad(&format!("failed: {why}")),
-                Some(why.next.clone().unwrap_or_else(|| {
-                    "`ecspipe status` shows what serves production; mend the cause and deploy again".to_owned()
-                })),
-            ),
-            Verdict::Stopped { why } => (
-                style.bad(&format!("stopped: {why}")),
-                Some(why.next.clone().unwrap_or_else(|| "`ecspipe status` shows what serves production".to_owned())),
-            ),
-            Verdict::Superseded => (style.bad("superseded: a newer execution of the pipeline overtook this one"), Some("follow it with `ecspipe watch`".to_owned())),
-            Verdict::Cancelled => (style.bad("cancelled: the pipeline changed under it"), Some("start again with `ecspipe deploy`".to_owned())),
-            Verdict::WaitingForHuman { waiting_for, until, .. } => {
-                let until = until.map(|until| format!(", until {}", until.strftime("%H:%M:%S"))).unwrap_or_default();
-                let line = format!("waiting for you{until}");
-                let next = match waiting_for {
-                    Wait::PipelineApproval { .. } => "approve it in the pipeline's console",
-                    _ => "look at the test URL, then `ecspipe reroute`, or `ecspipe stop`",
-                };
-                (style.change(&line), Some(next.to_owned()))
-            }
-            Verdict::StillRunning { waiting_for, .. } => {
-                let what = waiting(waiting_for).unwrap_or_else(|| "AWS".to_owned());
-                (style.change(&format!("still running: {what}")), Some("go on following with `ecspipe watch`".to_owned()))
-            }
-        };
-        self.world.err(line);
-        for detail in details(verdict) {
+        self.world.err(match words.tone {
+            Tone::Good => style.good(&words.line),
+            Tone::Bad => style.bad(&words.line),
+            Tone::Waiting => style.change(&words.line),
+        });
+        for detail in &words.details {
             self.world.err(format!("  {detail}"));
         }
-        if let Some(next) = next {
+        if let Some(next) = &words.next {
             self.world.err(format!("{} {next}", style.note("next:")));
         }
+        let grade = match words.tone {
+            Tone::Good => return,
+            Tone::Bad => Grade::Error,
+            Tone::Waiting => Grade::Warning,
+        };
+        let details = words.details.iter().map(|detail| format!("\n{detail}"));
+        let next = words.next.iter().map(|next| format!("\nnext: {next}"));
+        let said: String = std::iter::once(words.line.clone())
+            .chain(details)
+            .chain(next)
+            .collect();
+        Ci::of(self.world).annotate(self.world, grade, None, "rollout", &said);
+    }
+
+    /// The page as it stands. Following goes on without it: that it can't be written is said.
+    fn keep_page(&self) {
+        if let Err(error) = self.write_page() {
+            self.world
+                .err(format!("the report can't be written: {error}"));
+        }
+    }
+
+    fn write_page(&self) -> std::io::Result<()> {
+        let Some((record, path)) = self
+            .record
+            .as_ref()
+            .and_then(|record| Some((record, record.page.as_ref()?)))
+        else {
+            return Ok(());
+        };
+        let seen = self.seen();
+        let words = seen.words.clone().unwrap_or_else(Words::unended);
+        let page = page::page(&page::Page {
+            app: &record.app,
+            place: &record.place,
+            words: &words,
+            picture: &seen.picture,
+            told: &seen.told,
+            links: &record.links(&seen.picture),
+            now: (self.now)(),
+        });
+        let folder = path.parent().unwrap_or(Path::new("."));
+        let name = path.file_name().map(|name| name.to_string_lossy());
+        let name = name.ok_or(std::io::ErrorKind::InvalidFilename)?;
+        files::write(folder, &[(&name, &page)])
+    }
+
+    fn sum_up(&self) {
+        let Some(record) = &self.record else {
+            return;
+        };
+        let seen = self.seen();
+        if seen.told.is_empty() {
+            return;
+        }
+        let words = seen.words.clone().unwrap_or_else(Words::unended);
+        let links = record.links(&seen.picture);
+        let text = summary::summary(
+            &record.app,
+            &words,
+            &seen.picture,
+            &seen.told,
+            &links,
+            (self.now)(),
+        );
+        Ci::of(self.world).sum_up(self.world, &text);
+    }
+}
+
+impl Record {
+    fn links(&self, picture: &Picture) -> Vec<Link> {
+        let Some(consoles) = &self.consoles else {
+            return Vec::new();
+        };
+        let execution = picture.execution.iter();
+        let mut links: Vec<Link> = execution
+            .map(|found| consoles.execution(&found.id))
+            .collect();
+        links.extend(
+            picture
+                .deployments
+                .iter()
+                .map(|found| consoles.deployment(&found.id)),
+        );
+        links.extend([consoles.service(), consoles.log()]);
+        links
+    }
+}
+
+impl Words {
+    fn new(tone: Tone, line: String, next: Option<&str>) -> Self {
+        Self {
+            tone,
+            line,
+            details: Vec::new(),
+            next: next.map(ToOwned::to_owned),
+        }
+    }
+
+    /// A bad end: the reason knows the next step best.
+    fn bad(how: &str, why: &Reason, next: &str) -> Self {
+        Self {
+            details: why.details.clone(),
+            ..Self::new(
+                Tone::Bad,
+                format!("{how}: {why}"),
+                Some(why.next.as_deref().unwrap_or(next)),
+            )
+        }
+    }
+
+    /// Of a rollout whose end nobody saw.
+    fn unended() -> Self {
+        Self::new(
+            Tone::Waiting,
+            "not followed to its end; the rollout goes on by itself".to_owned(),
+            Some("follow it again with `ecspipe watch`"),
+        )
+    }
+}
+
+/// How a rollout stands, and the next step.
+fn words(verdict: &Verdict) -> Words {
+    match verdict {
+        Verdict::Succeeded => Words::new(
+            Tone::Good,
+            "succeeded: production serves the new version".to_owned(),
+            None,
+        ),
+        Verdict::RolledBack { why, rollback } => {
+            let next = format!(
+                "production serves the old version again (deployment {rollback}); `ecspipe logs` shows what the tasks said"
+            );
+            Words::bad("rolled back", why, &next)
+        }
+        Verdict::Failed { why } => Words::bad(
+            "failed",
+            why,
+            "`ecspipe status` shows what serves production; mend the cause and deploy again",
+        ),
+        Verdict::Stopped { why } => Words::bad(
+            "stopped",
+            why,
+            "`ecspipe status` shows what serves production",
+        ),
+        Verdict::Superseded => Words::new(
+            Tone::Bad,
+            "superseded: a newer execution of the pipeline overtook this one".to_owned(),
+            Some("follow it with `ecspipe watch`"),
+        ),
+        Verdict::Cancelled => Words::new(
+            Tone::Bad,
+            "cancelled: the pipeline changed under it".to_owned(),
+            Some("start again with `ecspipe deploy`"),
+        ),
+        Verdict::WaitingForHuman {
+            waiting_for, until, ..
+        } => {
+            let until = until
+                .map(|until| format!(", until {}", until.strftime("%H:%M:%S")))
+                .unwrap_or_default();
+            let next = match waiting_for {
+                Wait::PipelineApproval { .. } => {
+                    "`ecspipe approve`, or look at it in the pipeline's console"
+                }
+                _ => "look at the test URL, then `ecspipe reroute`, or `ecspipe stop`",
+            };
+            Words::new(Tone::Waiting, format!("waiting for you{until}"), Some(next))
+        }
+        Verdict::StillRunning { waiting_for, .. } => {
+            let what = waiting(waiting_for).unwrap_or_else(|| "AWS".to_owned());
+            Words::new(
+                Tone::Waiting,
+                format!("still running: {what}"),
+                Some("go on following with `ecspipe watch`"),
+            )
+        }
+    }
+}
+
+/// The JSON Schema of a line of events.
+pub(crate) fn schema() -> serde_json::Value {
+    schemars::schema_for!(Line<'_>).into()
+}
+
+/// Whoever leaves early, or is thrown out by an error, leaves the tree as it is then, and a record of it.
+impl Drop for Follow<'_> {
+    fn drop(&mut self) {
+        self.world.leave_drawn();
+        self.close_group((self.now)());
+        self.keep_page();
+        self.sum_up();
     }
 }
 
@@ -424,16 +791,6 @@ fn point_name(point: Point) -> &'static str {
     }
 }
 
-/// What else is known of a bad end.
-fn details(verdict: &Verdict) -> &[String] {
-    match verdict {
-        Verdict::RolledBack { why, .. } | Verdict::Failed { why } | Verdict::Stopped { why } => {
-            &why.details
-        }
-        _ => &[],
-    }
-}
-
 /// How a task failed: the container's end where it has one, else what ECS says.
 fn failed(container: Option<&StoppedContainer>, reason: Option<&str>) -> String {
     let said = why(container
@@ -442,6 +799,16 @@ fn failed(container: Option<&StoppedContainer>, reason: Option<&str>) -> String 
     match container.and_then(|container| Some((&container.name, container.exit_code?))) {
         Some((name, code)) => format!(": container {name} ended with exit code {code}{said}"),
         None => said,
+    }
+}
+
+/// What stands above the last lines of a log.
+fn log_title(source: &LogSource) -> String {
+    match source {
+        LogSource::Build { .. } => "the build said last:".to_owned(),
+        LogSource::Task { task, container } => {
+            format!("{container} in task {} said last:", short_task(task))
+        }
     }
 }
 
@@ -558,7 +925,7 @@ pub(crate) fn short_arn(arn: &str) -> &str {
 }
 
 /// The beginning of a commit's id; anything else as it is.
-fn short_id(id: &str) -> &str {
+pub(crate) fn short_id(id: &str) -> &str {
     if id.len() == 40 && id.chars().all(|c| c.is_ascii_hexdigit()) {
         &id[..8]
     } else {

@@ -9,6 +9,7 @@ use miette::{
     MietteSpanContents, SourceCode, SourceSpan, SpanContents,
 };
 
+use super::ci::{Ci, Grade, Spot};
 use super::style::Style;
 use crate::args::{Format, Global};
 use crate::exit::{Exit, Failure};
@@ -33,6 +34,7 @@ pub(crate) fn failure(
         count => format!("{count} problems"),
     };
     let message = format!("{} has {count}", file.display());
+    annotate(file, problems, world);
     let details = match global.format {
         Format::Human => drawings(file, text, problems, world, global),
         Format::Json => problems
@@ -45,6 +47,26 @@ pub(crate) fn failure(
         message,
         details,
         hint: None,
+    }
+}
+
+/// GitHub shows ten annotations of a step: the last one says how many problems there are.
+const ANNOTATED: usize = 9;
+
+fn annotate(file: &Path, problems: &[Problem], world: &World) {
+    for problem in problems.iter().take(ANNOTATED) {
+        let spot = Spot {
+            file,
+            line: Some(problem.line),
+            column: Some(problem.column),
+        };
+        let title = match problem.path.as_str() {
+            "" => "ecspipe",
+            path => path,
+        };
+        let hint = problem.hint.as_ref().map(|hint| format!("\nhelp: {hint}"));
+        let message = format!("{}{}", problem.message, hint.unwrap_or_default());
+        Ci::of(world).annotate(world, Grade::Error, Some(spot), title, &message);
     }
 }
 

@@ -439,6 +439,16 @@ const ROWS: &[Row] = &[
         remark: "The same.",
     },
     Row {
+        field: "service.exec",
+        value: None,
+        change: "",
+        from: "{}",
+        to: r#"{"service":{"exec":true}}"#,
+        effects: &[Updates(Kind::Role), Updates(Kind::Service)],
+        interruption: Interruption::None,
+        remark: "Tasks that are started from then on have it: those of the next deployment.",
+    },
+    Row {
         field: "service.desired_count",
         value: None,
         change: "",

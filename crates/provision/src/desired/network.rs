@@ -1,7 +1,7 @@
 //! The app's network: public subnets for the balancer and NAT gateways, private ones for the tasks (AWS.md §3.1); or one that
 //! exists, in which only security groups are made. Must not decide who listens on which port beyond the two rules between balancer and tasks.
 
-use ecspipe_spec::{Facts, Nat, Zone};
+use ecspipe_spec::{Facts, Nat, Spec, Zone};
 use ipnet::Ipv4Net;
 
 use super::Place;
@@ -16,7 +16,7 @@ use crate::resource::{
 /// Everything, in the notation of routes and rules.
 const ANYWHERE: &str = "0.0.0.0/0";
 /// What tasks without a way to the internet reach by addresses in their subnets: where the image is, and the log.
-pub(crate) const INTERFACE_ENDPOINTS: [&str; 3] = ["ecr.api", "ecr.dkr", "logs"];
+const INTERFACE_ENDPOINTS: [&str; 3] = ["ecr.api", "ecr.dkr", "logs"];
 /// What they reach by a route: S3, which holds the image's layers.
 pub(crate) const GATEWAY_ENDPOINT: &str = "s3";
 
@@ -286,7 +286,7 @@ fn endpoints(
         private_dns: false,
     };
     let mut endpoints = vec![graph.add(GATEWAY_ENDPOINT, s3)];
-    for service in INTERFACE_ENDPOINTS {
+    for service in interface_endpoints(place.spec) {
         let endpoint = Endpoint {
             vpc: vpc.id(),
             service: endpoint_service(place.facts, service),
@@ -299,6 +299,12 @@ fn endpoints(
         endpoints.push(graph.add(service.replace('.', "-"), endpoint));
     }
     endpoints
+}
+
+/// What tasks reach through endpoints of their own: image and log, and the other end of a session.
+pub(crate) fn interface_endpoints(spec: &Spec) -> impl Iterator<Item = &'static str> + use<> {
+    let sessions = spec.service.exec.then_some("ssmmessages");
+    INTERFACE_ENDPOINTS.into_iter().chain(sessions)
 }
 
 /// The name under which AWS offers an endpoint; in China the container services have a prefix of their own.

@@ -92,7 +92,7 @@ pub(super) fn roles(graph: &mut Graph, place: &Place<'_>, key: &str) -> Roles {
     };
     Roles {
         execution: role(RoleName::Execution, execution(place)),
-        task: role(RoleName::Task, Vec::new()),
+        task: role(RoleName::Task, task(place)),
         codedeploy: role(RoleName::CodeDeploy, codedeploy(place)),
         codebuild: role(RoleName::CodeBuild, codebuild(place, key)),
         codepipeline: role(RoleName::CodePipeline, codepipeline(place, key)),
@@ -175,6 +175,20 @@ fn execution(place: &Place<'_>) -> Vec<Value> {
             json!(log_streams(place, &place.names.service_log_group())),
         ),
     ]
+}
+
+/// What the agent of ECS Exec in a task needs; the app's own permissions are somebody else's to give.
+fn task(place: &Place<'_>) -> Vec<Value> {
+    let channels = [
+        "ssmmessages:CreateControlChannel",
+        "ssmmessages:CreateDataChannel",
+        "ssmmessages:OpenControlChannel",
+        "ssmmessages:OpenDataChannel",
+    ];
+    match place.spec.service.exec {
+        true => vec![allow("Exec", &channels, json!("*"))],
+        false => Vec::new(),
+    }
 }
 
 /// Make and remove task sets, move the listeners, call the hooks, look at the alarms. Listeners and rules are told from others' by the balancer's

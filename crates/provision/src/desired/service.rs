@@ -68,6 +68,7 @@ pub(super) fn service(
         container_name: name,
         container_port: place.spec.service.port,
         propagate_tags: "SERVICE".to_owned(),
+        execute_command: place.spec.service.exec,
         others: OtherSets::default(),
         pair: balancer.pair(),
         after: listeners

@@ -9,7 +9,7 @@ use ipnet::Ipv4Net;
 use serde_json::Value;
 
 use super::{Endpoint, Existing, LoadBalancer, Network, Problem, Role, Subnet, WayOut};
-use crate::desired::network::{GATEWAY_ENDPOINT, INTERFACE_ENDPOINTS, endpoint_service};
+use crate::desired::network::{GATEWAY_ENDPOINT, endpoint_service, interface_endpoints};
 use crate::desired::policies::{Trusted, trusted};
 use crate::resource::{EndpointType, Rule};
 
@@ -163,7 +163,10 @@ impl Check<'_> {
     /// The same endpoints that ecspipe makes in a network of the app's own without NAT gateways.
     fn endpoints(&mut self, subnet: &Subnet, network: &Network) {
         let mut missing = Vec::new();
-        for service in [GATEWAY_ENDPOINT].into_iter().chain(INTERFACE_ENDPOINTS) {
+        for service in [GATEWAY_ENDPOINT]
+            .into_iter()
+            .chain(interface_endpoints(self.spec))
+        {
             let name = endpoint_service(self.facts, service);
             let endpoints: Vec<&Endpoint> = network
                 .endpoints

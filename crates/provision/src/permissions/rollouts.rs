@@ -5,7 +5,7 @@ use ecspipe_spec::FailFast;
 use ecspipe_spec::names::RoleName;
 
 use super::delivery::{applications, groups, in_flight, pipelines};
-use super::service::{pass_to_tasks, services};
+use super::service::{pass_task_roles, pass_to_tasks, services};
 use super::stores::through_s3;
 use super::{Duty, Sheet};
 use crate::resource::{Kind, Resource};
@@ -81,6 +81,13 @@ fn start(sheet: &mut Sheet<'_>) {
         definitions,
     );
     pass_to_tasks(sheet);
+    sheet.list(&["ecs:ListTaskDefinitions"]);
+    sheet.allow(
+        "DefinitionRetire",
+        "takes old task definitions out of use once a deployment has succeeded; AWS takes no narrower resource for it",
+        &["ecs:DeregisterTaskDefinition"],
+        ["*".to_owned()],
+    );
 }
 
 /// What `deploy` does by itself to keep a bad version away; who may `operate` may do that anyway.
@@ -143,16 +150,58 @@ fn attend(sheet: &mut Sheet<'_>) {
     let pipelines = pipelines(sheet);
     sheet.allow(
         "PipelineStop",
-        "stops an execution of the pipeline",
-        &["codepipeline:StopPipelineExecution"],
-        pipelines,
+        "stops an execution of the pipeline, and sees whether one waits for an approval",
+        &[
+            "codepipeline:GetPipelineState",
+            "codepipeline:StopPipelineExecution",
+        ],
+        pipelines.clone(),
     );
+    sheet.allow(
+        "Approve",
+        "answers manual approvals of the pipeline, where somebody has added one",
+        &["codepipeline:PutApprovalResult"],
+        pipelines.iter().map(|pipeline| format!("{pipeline}/*/*")),
+    );
+    let services = services(sheet);
+    sheet.allow(
+        "Scale",
+        "changes how many tasks run",
+        &["ecs:UpdateService"],
+        services,
+    );
+    tasks(sheet);
     let log = service_log(sheet);
     sheet.allow(
         "Logs",
         "reads what the app's tasks log",
         &["logs:FilterLogEvents"],
         [log],
+    );
+}
+
+/// A task that is run once, and a session in one that runs; [`last_words`] sees both.
+fn tasks(sheet: &mut Sheet<'_>) {
+    let cluster = sheet.inputs.spec.cluster_name(sheet.inputs.facts);
+    let definitions: Vec<String> = sheet
+        .names_of(Kind::TaskDefinition)
+        .iter()
+        .map(|family| sheet.arn("ecs", &format!("task-definition/{family}:*")))
+        .collect();
+    sheet.allow(
+        "Run",
+        "runs a task of the app once",
+        &["ecs:RunTask"],
+        definitions,
+    );
+    pass_task_roles(sheet, "RunRoles");
+    let sessions = [format!("cluster/{cluster}"), format!("task/{cluster}/*")];
+    let sessions = sessions.map(|resource| sheet.arn("ecs", &resource));
+    sheet.allow(
+        "Exec",
+        "lets the AWS CLI open a session in a task",
+        &["ecs:ExecuteCommand"],
+        sessions,
     );
 }
 
@@ -208,8 +257,8 @@ fn last_words(sheet: &mut Sheet<'_>) {
     ];
     let tasks = tasks.map(|resource| sheet.arn("ecs", &resource));
     sheet.allow(
-        "StoppedTasks",
-        "sees why new tasks stopped; ECS lists tasks by the instances of the cluster, which Fargate has none of",
+        "Tasks",
+        "sees single tasks, and why new ones stopped; ECS lists tasks by the instances of the cluster, which Fargate has none of",
         &["ecs:DescribeTasks", "ecs:ListTasks"],
         tasks,
     );

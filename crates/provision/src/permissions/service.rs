@@ -205,6 +205,11 @@ fn definition(sheet: &mut Sheet<'_>) {
 
 /// The roles of the tasks, for whoever registers a definition that names them.
 pub(super) fn pass_to_tasks(sheet: &mut Sheet<'_>) {
+    pass_task_roles(sheet, "PassToTasks");
+}
+
+/// The same for whoever starts a task, under a name of its own.
+pub(super) fn pass_task_roles(sheet: &mut Sheet<'_>, sid: &str) {
     let roles: Vec<_> = sheet
         .resources(Kind::TaskDefinition)
         .filter_map(|resource| match resource {
@@ -216,7 +221,7 @@ pub(super) fn pass_to_tasks(sheet: &mut Sheet<'_>) {
         })
         .flatten()
         .collect();
-    sheet.pass("PassToTasks", "ecs-tasks", roles);
+    sheet.pass(sid, "ecs-tasks", roles);
 }
 
 fn service(sheet: &mut Sheet<'_>) {

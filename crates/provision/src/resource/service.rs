@@ -67,6 +67,8 @@ pub struct Service {
     pub container_port: u16,
     /// Where its tasks get their tags from: `SERVICE`, `TASK_DEFINITION` or `NONE`.
     pub propagate_tags: String,
+    /// Whether the tasks that it starts from now on have ECS Exec.
+    pub execute_command: bool,
     /// What a rollout's other task sets hold on to until they are gone; a wanted service has none.
     #[serde(default, skip_serializing_if = "OtherSets::is_empty")]
     pub others: OtherSets,

@@ -59,6 +59,7 @@ pub(crate) fn tutorial() -> Spec {
                 status: "200-399".to_owned(),
                 grace: Span::from_secs(60),
             },
+            exec: false,
         },
         cluster: None,
         load_balancer: LoadBalancer {

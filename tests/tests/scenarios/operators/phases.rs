@@ -15,6 +15,7 @@ use futures::future::{FutureExt as _, LocalBoxFuture};
 use serde_json::{Value, json};
 
 use super::super::drift;
+use super::super::operate::{add_approval, register_again};
 use super::super::place::{Place, spec};
 use super::super::stage::{REGION, Stage};
 use super::stage;
@@ -507,6 +508,35 @@ fn rollouts(up: &Stage, flowing: &Stage, waiting: &Stage) -> Vec<Phase> {
                 actor.run("rollback --yes --until ready", 8).await?;
                 actor.run("stop", 0).await?;
                 actor.run("watch", 6).await
+            }
+            .boxed_local()
+        }),
+        phase("operate what runs", CANARY, "operate", up, |actor| {
+            async move {
+                actor.says("releases", 0, "nginx:1.26").await?;
+                actor.run("scale 2", 0).await?;
+                actor.run("run -- true", 0).await?;
+                actor.says("exec", 4, "is not switched on").await
+            }
+            .boxed_local()
+        }),
+        phase("approve in the pipeline", CANARY, "operate", up, |actor| {
+            async move {
+                add_approval(&actor.stage).await;
+                actor.stage.push(REPOSITORY, "<h1>first</h1>\n");
+                actor.run("watch --until ready", 8).await?;
+                actor
+                    .says("approve", 0, "Check/Legal of the pipeline is approved")
+                    .await
+            }
+            .boxed_local()
+        }),
+        phase("deploy and tidy up", &changed, "deploy", flowing, |actor| {
+            async move {
+                register_again(&actor.stage, 20).await;
+                actor
+                    .says("deploy --image nginx:1.27", 0, "retired web:")
+                    .await
             }
             .boxed_local()
         }),
