@@ -322,6 +322,13 @@ pub enum Event {
         /// The failure.
         failure: CloudFailure,
     },
+    /// AWS says something that this version doesn't know, so that it is taken for "still going on".
+    StatusUnknown {
+        /// Of what: `stage Build`, `lifecycle event Install`.
+        of: String,
+        /// The status, as AWS says it.
+        status: String,
+    },
     /// Where a listener sends requests: said at first sight, and whenever it changes.
     TrafficRouted {
         /// Which listener.

@@ -99,6 +99,12 @@ impl Reason {
         self
     }
 
+    /// The same with a detail before all others.
+    pub(crate) fn first(mut self, detail: String) -> Self {
+        self.details.insert(0, detail);
+        self
+    }
+
     /// The same with `text` behind what happened.
     pub(crate) fn and(mut self, text: &str) -> Self {
         self.what.push_str(text);
@@ -197,7 +203,12 @@ pub(crate) fn of_deployment(deployment: &Deployment, snapshot: &Snapshot) -> Rea
     // A person may stop for reasons of their own while one task fails; a second one is a row.
     let told = failures.len() > usize::from(stopped);
     if let (true, Some(first)) = (told, failures.first()) {
-        let reason = of_task(most_telling(&failures).unwrap_or(first), failures.len());
+        let task = most_telling(&failures).unwrap_or(first);
+        let mut reason = of_task(task, failures.len());
+        let seen = last_failing(deployment, snapshot).first();
+        if let (true, Some(target)) = (task.fails_health_checks(), seen) {
+            reason = reason.detail(format!("the balancer saw at {}", target_said(target)));
+        }
         return match intervention {
             Some(Intervention::FailedFast { .. }) => Reason {
                 what: format!(
@@ -343,30 +354,36 @@ fn failing_targets<'a>(
     if failed.name != "Install" {
         return None;
     }
-    let group = deployment
-        .task_set(&Label::Green)?
-        .target_group
-        .as_deref()?;
-    let failing = snapshot.last_failing.get(group)?;
+    let failing = last_failing(deployment, snapshot);
     (!failing.is_empty()).then_some(failing)
 }
 
+/// What the balancer saw last of the new tasks that fail their health checks.
+fn last_failing<'a>(deployment: &Deployment, snapshot: &'a Snapshot) -> &'a [FailingTarget] {
+    let green = deployment.task_set(&Label::Green);
+    let group = green.and_then(|green| green.target_group.as_deref());
+    group
+        .and_then(|group| snapshot.last_failing.get(group))
+        .map_or(&[], Vec::as_slice)
+}
+
+fn target_said(target: &FailingTarget) -> String {
+    let words = target.description.as_deref().unwrap_or(&target.reason);
+    format!("{}: {words} ({})", target.target, target.reason)
+}
+
 fn of_targets(deployment: &Deployment, failing: &[FailingTarget]) -> Reason {
-    let told = |target: &FailingTarget| {
-        let words = target.description.as_deref().unwrap_or(&target.reason);
-        format!("{}: {words} ({})", target.target, target.reason)
-    };
     let mut reason = Reason::new(
         Cause::HealthChecks,
         format!(
             "the new tasks don't answer their health checks: {}",
-            failing.first().map(told).unwrap_or_default()
+            failing.first().map(target_said).unwrap_or_default()
         ),
     )
     .next(HEALTH_NEXT);
     reason
         .details
-        .extend(failing.iter().skip(1).take(TARGETS - 1).map(told));
+        .extend(failing.iter().skip(1).take(TARGETS - 1).map(target_said));
     reason.detail(format!("CodeDeploy: {}", aws_words(deployment)))
 }
 
@@ -390,8 +407,18 @@ fn of_hook(deployment: &Deployment, hook: &LifecycleEvent) -> Reason {
         .clone()
         .or_else(|| deployment.error.as_ref().map(|error| error.message.clone()))
         .unwrap_or_else(|| "it says no more".to_owned());
-    let reason = Reason::new(Cause::Hook, format!("hook {} failed: {words}", hook.name))
-        .detail(format!("CodeDeploy: {}", aws_words(deployment)));
+    let what = match words.contains(&format!("hook {} failed", hook.name)) {
+        true => words.clone(),
+        false => format!("hook {} failed: {words}", hook.name),
+    };
+    let mut reason = Reason::new(Cause::Hook, what);
+    if deployment
+        .error
+        .as_ref()
+        .is_some_and(|error| error.message != words)
+    {
+        reason = reason.detail(format!("CodeDeploy: {}", aws_words(deployment)));
+    }
     match Refusal::find(&words) {
         Some(refusal) => Reason {
             cause: Cause::Permission,
@@ -413,7 +440,7 @@ fn alarm(deployment: &Deployment, snapshot: &Snapshot) -> Reason {
             None => format!("alarm {} fired", alarm.name),
         })
         .collect();
-    let next = "see what the alarm watches; production serves the old version meanwhile";
+    let next = "see what the alarm watches, mend it, and deploy again";
     match told.split_first() {
         Some((first, others)) => {
             let mut reason = Reason::new(Cause::Alarm, first.clone()).next(next);
@@ -550,6 +577,12 @@ fn aws_words(deployment: &Deployment) -> String {
         None => format!("{} failed", event.name),
     });
     let error = deployment.error.as_ref().map(with_code);
+    // The step that failed may say no more than the deployment.
+    let same = |error: &Fault| {
+        let diagnostics = failed_event(deployment).and_then(|event| event.diagnostics.as_ref());
+        diagnostics == Some(&error.message)
+    };
+    let step = step.filter(|_| !deployment.error.as_ref().is_some_and(same));
     match (error, step) {
         (Some(error), Some(step)) => format!("{error}; {step}"),
         (Some(reason), None) | (None, Some(reason)) => reason,

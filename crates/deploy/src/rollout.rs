@@ -142,6 +142,8 @@ pub fn events(previous: &Snapshot, current: &Snapshot) -> Vec<Event> {
             .as_ref()
             .filter(|have| have.id == deployment.id);
         deployment_events(before, deployment, &mut events);
+        let fired = alarm_events(previous, current, deployment);
+        before_the_end(&deployment.id, fired, &mut events);
         if let Some(rollback) = deployment.rolled_back_by()
             && before.and_then(Deployment::rolled_back_by) != Some(rollback)
         {
@@ -164,8 +166,8 @@ pub fn events(previous: &Snapshot, current: &Snapshot) -> Vec<Event> {
     }
     build_events(previous, current, &mut events);
     task_events(previous, current, &mut events);
-    alarm_events(previous, current, &mut events);
     health_events(previous, current, &mut events);
+    unknown_events(previous, current, &mut events);
     traffic_events(previous, current, &mut events);
     wait_event(previous, current, &mut events);
     // An execution's end is the last word on it: its deployment's end comes before.
@@ -398,8 +400,7 @@ fn carry_execution(have: &Execution, mut new: Execution) -> Execution {
 }
 
 fn carry_stage(have: &Stage, mut new: Stage) -> Stage {
-    if !has_new_run(have, &new) && step_rank(have.status.as_ref()) >= step_rank(new.status.as_ref())
-    {
+    if !has_new_run(have, &new) && step_stays(have.status.as_ref(), new.status.as_ref()) {
         new.status = have.status.clone();
     }
     new.actions = merge(
@@ -415,7 +416,7 @@ fn carry_action(have: &Action, mut new: Action) -> Action {
     if !same_run(have, &new) {
         return new;
     }
-    if step_rank(have.status.as_ref()) >= step_rank(new.status.as_ref()) {
+    if step_stays(have.status.as_ref(), new.status.as_ref()) {
         new.status = have.status.clone();
     }
     new.category = new.category.or_else(|| have.category.clone());
@@ -463,7 +464,8 @@ fn carry_deployment(have: &Deployment, mut new: Deployment) -> Deployment {
 }
 
 fn carry_lifecycle_event(have: &LifecycleEvent, mut new: LifecycleEvent) -> LifecycleEvent {
-    if lifecycle_rank(&have.status) >= lifecycle_rank(&new.status) {
+    let (before, now) = (lifecycle_rank(&have.status), lifecycle_rank(&new.status));
+    if before > now || (before == now && before != LIFECYCLE_RUNS) {
         new.status = have.status.clone();
     }
     new.started = new.started.or(have.started);
@@ -544,6 +546,13 @@ fn step_over(status: &StepStatus) -> bool {
     )
 }
 
+/// Whether what was known of a stage or an action stays: it was further, or has ended. Among those that go on, the newer holds,
+/// so that a status that this version doesn't know is shown.
+fn step_stays(have: Option<&StepStatus>, new: Option<&StepStatus>) -> bool {
+    let (before, now) = (step_rank(have), step_rank(new));
+    before > now || (before == now && have.is_none_or(step_over))
+}
+
 fn step_rank(status: Option<&StepStatus>) -> u8 {
     match status {
         None => 0,
@@ -570,10 +579,13 @@ fn deployment_rank(status: &DeploymentStatus) -> u8 {
     }
 }
 
+/// The rank of a lifecycle event that goes on.
+const LIFECYCLE_RUNS: u8 = 1;
+
 fn lifecycle_rank(status: &LifecycleStatus) -> u8 {
     match status {
         LifecycleStatus::Pending | LifecycleStatus::Unknown => 0,
-        LifecycleStatus::InProgress | LifecycleStatus::Other(_) => 1,
+        LifecycleStatus::InProgress | LifecycleStatus::Other(_) => LIFECYCLE_RUNS,
         LifecycleStatus::Succeeded | LifecycleStatus::Failed | LifecycleStatus::Skipped => 2,
     }
 }
@@ -707,7 +719,7 @@ fn deployment_events(before: Option<&Deployment>, now: &Deployment, events: &mut
     }
     let changed = match before {
         Some(before) => before.status != now.status,
-        None => deployment_over(&now.status),
+        None => deployment_over(&now.status) || matches!(now.status, DeploymentStatus::Other(_)),
     };
     let change = Event::DeploymentChanged {
         deployment: now.id.clone(),
@@ -865,24 +877,28 @@ fn task_events(previous: &Snapshot, current: &Snapshot, events: &mut Vec<Event>)
     }
 }
 
-fn alarm_events(previous: &Snapshot, current: &Snapshot, events: &mut Vec<Event>) {
-    let Some(deployment) = &current.deployment else {
-        return;
-    };
+/// Puts a cause before the end that it led to, where both are told at once.
+fn before_the_end(id: &str, causes: Vec<Event>, events: &mut Vec<Event>) {
+    let is_end = |event: &Event| matches!(event, Event::DeploymentChanged { deployment, status, .. } if deployment == id && deployment_over(status));
+    let end = events.iter().position(is_end).unwrap_or(events.len());
+    events.splice(end..end, causes);
+}
+
+fn alarm_events(previous: &Snapshot, current: &Snapshot, deployment: &Deployment) -> Vec<Event> {
     let fired = |snapshot: &Snapshot, name: &str| {
         let mut alarms = snapshot.alarms.iter().flatten();
         alarms.any(|alarm| alarm.name == name && alarm.state == AlarmState::Alarm)
     };
-    for alarm in current.alarms.iter().flatten() {
-        if fired(current, &alarm.name) && !fired(previous, &alarm.name) {
-            events.push(Event::AlarmFired {
-                deployment: deployment.id.clone(),
-                alarm: alarm.name.clone(),
-                reason: alarm.reason.clone(),
-                since: alarm.since,
-            });
-        }
-    }
+    let alarms = current.alarms.iter().flatten();
+    alarms
+        .filter(|alarm| fired(current, &alarm.name) && !fired(previous, &alarm.name))
+        .map(|alarm| Event::AlarmFired {
+            deployment: deployment.id.clone(),
+            alarm: alarm.name.clone(),
+            reason: alarm.reason.clone(),
+            since: alarm.since,
+        })
+        .collect()
 }
 
 fn count(count: usize) -> u32 {
@@ -916,6 +932,46 @@ fn health_events(previous: &Snapshot, current: &Snapshot, events: &mut Vec<Event
             });
         }
     }
+}
+
+/// What AWS says in words that this version doesn't know, where no other event shows them.
+fn unknown_events(previous: &Snapshot, current: &Snapshot, events: &mut Vec<Event>) {
+    let before = unknown_statuses(previous);
+    for (of, status) in unknown_statuses(current) {
+        if before.get(&of) != Some(&status) {
+            events.push(Event::StatusUnknown { of, status });
+        }
+    }
+}
+
+/// The unknown statuses of stages, actions, lifecycle events and task sets, by what has them.
+fn unknown_statuses(snapshot: &Snapshot) -> BTreeMap<String, String> {
+    let mut unknown = BTreeMap::new();
+    let execution = snapshot.execution.iter();
+    for stage in execution.flat_map(|execution| &execution.stages) {
+        if let Some(StepStatus::Other(status)) = &stage.status {
+            unknown.insert(format!("stage {}", stage.name), status.clone());
+        }
+        for action in &stage.actions {
+            if let Some(StepStatus::Other(status)) = &action.status {
+                unknown.insert(format!("action {}", action.name), status.clone());
+            }
+        }
+    }
+    for deployment in snapshot.deployment.iter().chain(&snapshot.rollback) {
+        for event in &deployment.lifecycle_events {
+            if let LifecycleStatus::Other(status) = &event.status {
+                let of = format!("{} of {}", event.name, deployment.id);
+                unknown.insert(of, status.clone());
+            }
+        }
+        for set in &deployment.task_sets {
+            if let Some(TaskSetStatus::Other(status)) = &set.status {
+                unknown.insert(format!("task set {}", set.id), status.clone());
+            }
+        }
+    }
+    unknown
 }
 
 fn traffic_events(previous: &Snapshot, current: &Snapshot, events: &mut Vec<Event>) {
@@ -1066,14 +1122,14 @@ fn deployment_verdict(deployment: &Deployment, snapshot: &Snapshot) -> Verdict {
             deployment,
             snapshot,
             Verdict::Failed {
-                why: reason::of_deployment(deployment, snapshot),
+                why: end_reason(deployment, snapshot),
             },
         ),
         Phase::Stopped => after_failure(
             deployment,
             snapshot,
             Verdict::Stopped {
-                why: reason::of_deployment(deployment, snapshot),
+                why: end_reason(deployment, snapshot),
             },
         ),
         Phase::Ready => match settings {
@@ -1108,13 +1164,28 @@ fn deployment_verdict(deployment: &Deployment, snapshot: &Snapshot) -> Verdict {
     }
 }
 
+/// Why it ended, and what CodeDeploy has done about it without another deployment: there may be none to go back to.
+fn end_reason(deployment: &Deployment, snapshot: &Snapshot) -> reason::Reason {
+    let mut why = reason::of_deployment(deployment, snapshot);
+    let undone = deployment
+        .rollback
+        .as_ref()
+        .and_then(|info| info.message.as_ref());
+    why.details
+        .extend(undone.map(|message| format!("CodeDeploy: {message}")));
+    why
+}
+
 /// What comes of a deployment that ended badly: its rollback's end decides, where there is one.
 fn after_failure(deployment: &Deployment, snapshot: &Snapshot, end: Verdict) -> Verdict {
     let why = reason::of_deployment(deployment, snapshot);
     if let Some(rollback) = &snapshot.rollback {
         return match phase(rollback) {
             Phase::Succeeded => Verdict::RolledBack {
-                why,
+                why: why.first(format!(
+                    "production serves the old version again (deployment {})",
+                    rollback.id
+                )),
                 rollback: rollback.id.clone(),
             },
             Phase::Failed | Phase::Stopped => Verdict::Failed {

@@ -112,6 +112,8 @@ async fn by_image(
     image: &str,
     shown: &Follow<'_>,
 ) -> Result<Id, Failure> {
+    // Says first of all whether the app is made.
+    let app_spec = place.app_spec().await?;
     place
         .preflight(&Intent {
             image: Some(image),
@@ -124,7 +126,6 @@ async fn by_image(
     let definition = direct::task_definition(&place.spec, &place.facts, image)?;
     let definition = serde_json::to_value(&definition)
         .map_err(|error| Failure::new(Exit::Failed, error.to_string()))?;
-    let app_spec = place.app_spec().await?;
     let mut options = StartOptions::new(format!("image-{}", place.account.now().as_millisecond()));
     options.poll = place.poll();
     let description = format!("ecspipe deploy --image {image}");

@@ -23,6 +23,8 @@ pub(crate) async fn exec(global: &Global, args: &Args, world: &World) -> Result<
     }
     let shown = Follow::new(world, global, || place.account.now())
         .recording(&place, args.follow.report.as_deref())?;
+    // Says first of all whether the app is made.
+    let app_spec = place.app_spec().await?;
     place
         .preflight(&Intent {
             architecture: place.image_architecture(),
@@ -33,8 +35,8 @@ pub(crate) async fn exec(global: &Global, args: &Args, world: &World) -> Result<
         })
         .await?;
     let deployment = match args.to {
-        Some(revision) => to_revision(&place, revision, &shown).await?,
-        None => to_last_good(&place, world, &shown).await?,
+        Some(revision) => to_revision(&place, revision, &app_spec, &shown).await?,
+        None => to_last_good(&place, world, &app_spec, &shown).await?,
     };
     if args.detach {
         match global.format {
@@ -46,14 +48,18 @@ pub(crate) async fn exec(global: &Global, args: &Args, world: &World) -> Result<
     super::follow(world, &place, &Id::Deployment(deployment), &options, &shown).await
 }
 
-async fn to_revision(place: &Place, revision: u32, shown: &Follow<'_>) -> Result<String, Failure> {
-    let app_spec = place.app_spec().await?;
+async fn to_revision(
+    place: &Place,
+    revision: u32,
+    app_spec: &str,
+    shown: &Follow<'_>,
+) -> Result<String, Failure> {
     let (deployment, _) = ecspipe_deploy::rollback_to(
         &place.account,
         &place.account,
         &place.target(),
         revision,
-        &app_spec,
+        app_spec,
         place.poll(),
         &mut |event| shown.event(&event),
     )
@@ -61,12 +67,16 @@ async fn to_revision(place: &Place, revision: u32, shown: &Follow<'_>) -> Result
     Ok(deployment)
 }
 
-async fn to_last_good(place: &Place, world: &World, shown: &Follow<'_>) -> Result<String, Failure> {
-    let app_spec = place.app_spec().await?;
+async fn to_last_good(
+    place: &Place,
+    world: &World,
+    app_spec: &str,
+    shown: &Follow<'_>,
+) -> Result<String, Failure> {
     let begun = ecspipe_deploy::rollback(
         &place.account,
         &place.target(),
-        &app_spec,
+        app_spec,
         place.poll(),
         &mut |event| shown.event(&event),
     )

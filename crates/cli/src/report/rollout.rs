@@ -7,14 +7,15 @@ mod picture;
 mod summary;
 mod tree;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use ecspipe_deploy::{
     DeployError, Event, Followed, Health, Intervention, Label, LifecycleStatus, Listener,
-    LogSource, Part, Point, Reason, Route, StartedBy, StepStatus, StoppedContainer, Timestamp,
-    Trigger, Verdict, Wait, WaitUntil,
+    LogSource, Part, Point, Reason, Route, StartedBy, StepStatus, StopCode, StoppedContainer,
+    Timestamp, Trigger, Verdict, Wait, WaitUntil,
 };
 
 use crate::args::{Format, Global};
@@ -53,6 +54,8 @@ struct Seen {
     group: Option<String>,
     /// How it ended, in words.
     words: Option<Words>,
+    /// What was said last, by what it was about.
+    said: BTreeMap<String, String>,
 }
 
 /// What is kept of a rollout beyond what is shown as it goes.
@@ -229,7 +232,7 @@ impl<'a> Follow<'a> {
     }
 
     fn tell(&self, at: Timestamp, event: &Event) {
-        if let Some(text) = self.line(event) {
+        if let Some(text) = self.line(event).filter(|text| self.is_news(event, text)) {
             let time = at.strftime("%H:%M:%S").to_string();
             self.world.err(format!("{} {text}", self.style.dim(&time)));
         }
@@ -248,6 +251,22 @@ impl<'a> Follow<'a> {
 
     fn seen(&self) -> MutexGuard<'_, Seen> {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether a line says more than the last one about the same thing did: more changes of task sets than is shown of them, and a
+    /// deployment that this command has made is found again.
+    fn is_news(&self, event: &Event, text: &str) -> bool {
+        let (of, said) = match event {
+            Event::TaskSetChanged { label, .. } => {
+                (format!("{} tasks", side(label.as_ref())), text.to_owned())
+            }
+            Event::DeploymentCreated { deployment, .. }
+            | Event::DeploymentFound { deployment, .. } => {
+                ("deployment".to_owned(), deployment.clone())
+            }
+            _ => return true,
+        };
+        self.seen().said.insert(of, said.clone()) != Some(said)
     }
 
     fn line(&self, event: &Event) -> Option<String> {
@@ -358,16 +377,20 @@ impl<'a> Follow<'a> {
                     .unwrap_or_default();
                 format!("deployment {status}{error}")
             }
-            Event::RollbackStarted {
-                rollback, message, ..
-            } => {
+            // AWS's message says the same, and both ids again.
+            Event::RollbackStarted { rollback, .. } => {
                 format!(
-                    "{} CodeDeploy rolls back with deployment {rollback}{}",
-                    style.bad("↩"),
-                    why(message.as_deref())
+                    "{} CodeDeploy rolls back with deployment {rollback}",
+                    style.bad("↩")
                 )
             }
             Event::LifecycleEventStarted { .. } => return None,
+            // Whatever would have come after the end.
+            Event::LifecycleEventEnded {
+                status: LifecycleStatus::Skipped,
+                diagnostics: None,
+                ..
+            } => return None,
             Event::LifecycleEventEnded {
                 name,
                 status,
@@ -384,7 +407,11 @@ impl<'a> Follow<'a> {
                     if *status == LifecycleStatus::Succeeded {
                         String::new()
                     } else {
-                        format!(" {status}{}", why(diagnostics.as_deref()))
+                        // What is skipped is so by the deployment's end, which says why.
+                        let said = diagnostics
+                            .as_deref()
+                            .filter(|_| *status != LifecycleStatus::Skipped);
+                        format!(" {status}{}", why(said))
                     }
                 )
             }
@@ -422,6 +449,7 @@ impl<'a> Follow<'a> {
             ),
             Event::TaskFailed {
                 task,
+                code,
                 reason,
                 container,
                 failures,
@@ -430,7 +458,13 @@ impl<'a> Follow<'a> {
                 "    {} new task {} failed{}{}",
                 style.bad("✗"),
                 short_task(task),
-                failed(container.as_ref(), reason.as_deref()),
+                failed(
+                    // How a container ends that ECS has stopped is no reason.
+                    container
+                        .as_ref()
+                        .filter(|_| *code != Some(StopCode::ServiceSchedulerInitiated)),
+                    reason.as_deref()
+                ),
                 if *failures > 1 {
                     format!(" (failure {failures})")
                 } else {
@@ -513,6 +547,9 @@ impl<'a> Follow<'a> {
                     .unwrap_or_default();
                 format!("  {} {text}{until}", style.change("…"))
             }
+            Event::StatusUnknown { of, status } => {
+                format!("    {of}: AWS says {status}, which this version of ecspipe doesn't know")
+            }
             Event::PollFailed {
                 failure,
                 tolerated_seconds,
@@ -520,7 +557,8 @@ impl<'a> Follow<'a> {
                 format!("AWS could not be asked ({failure}); trying on for {tolerated_seconds} s")
             }
             Event::PollRecovered { failures } => {
-                format!("AWS answers again after {failures} failures")
+                let plural = if *failures == 1 { "" } else { "s" };
+                format!("AWS answers again after {failures} failure{plural}")
             }
             Event::ViewLimited { part, failure } => {
                 format!("{} can't be shown: {failure}", part_name(*part))
@@ -714,12 +752,11 @@ fn words(verdict: &Verdict) -> Words {
             "succeeded: production serves the new version".to_owned(),
             None,
         ),
-        Verdict::RolledBack { why, rollback } => {
-            let next = format!(
-                "production serves the old version again (deployment {rollback}); `ecspipe logs` shows what the tasks said"
-            );
-            Words::bad("rolled back", why, &next)
-        }
+        Verdict::RolledBack { why, .. } => Words::bad(
+            "rolled back",
+            why,
+            "deploy again when the cause is mended; `ecspipe logs` shows what the tasks said",
+        ),
         Verdict::Failed { why } => Words::bad(
             "failed",
             why,
@@ -833,7 +870,7 @@ pub(crate) fn waiting(wait: &Wait) -> Option<String> {
         Wait::Reroute { .. } => "ready: waiting for `ecspipe reroute`".to_owned(),
         Wait::Traffic { .. } => "shifting production traffic in steps".to_owned(),
         Wait::OldTasks { .. } => "keeping the old tasks warm".to_owned(),
-        Wait::RollbackStart { .. } => "waiting for CodeDeploy to roll back".to_owned(),
+        Wait::RollbackStart { .. } => "seeing whether CodeDeploy rolls back".to_owned(),
         Wait::Rollback { .. } => "rolling back".to_owned(),
         Wait::Status { status } => format!("waiting: AWS says {status}"),
     })

@@ -728,3 +728,34 @@ async fn a_status_without_any_rollout_is_one_too() {
     assert_eq!(status.live.task_definition, Some(definition(1)));
     assert_eq!(status.in_flight, None);
 }
+
+/// Statuses that AWS may add one day are shown as they are, and whoever follows goes on to the end that it knows.
+#[tokio::test(start_paused = true)]
+async fn unknown_statuses_are_shown_and_followed_through() {
+    for ending in [Ending::Succeeds, Ending::FailsAndRollsBack] {
+        let mut told = story(Plot::new(ending));
+        let last = told.len() - 1;
+        for snapshot in &mut told[..last] {
+            if let Some(execution) = &mut snapshot.execution {
+                execution.status = ExecutionStatus::Other("Pondering".to_owned());
+            }
+            if let Some(deployment) = &mut snapshot.deployment {
+                deployment.status = DeploymentStatus::Other("Baking".to_owned());
+            }
+        }
+        let end = to_the_end(&playing(Plot::new(ending)), &execution()).await;
+        let memory = Memory::new(world());
+        memory.play(Duration::ZERO, EVERY, &told);
+        let (verdict, events) = run(&memory, &execution(), &FollowOptions::default()).await;
+        assert_eq!(verdict.unwrap(), end);
+        let count =
+            |wanted: &dyn Fn(&Event) -> bool| events.iter().filter(|event| wanted(event)).count();
+        let pondering = count(
+            &|event| matches!(event, Event::ExecutionChanged { status, .. } if status.as_str() == "Pondering"),
+        );
+        let baking = count(
+            &|event| matches!(event, Event::DeploymentChanged { status, .. } if status.as_str() == "Baking"),
+        );
+        assert_eq!((pondering, baking), (1, 1), "{ending:?}");
+    }
+}

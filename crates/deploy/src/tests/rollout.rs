@@ -13,7 +13,7 @@ use crate::reason::Reason;
 use crate::rollout::{Phase, carry, events, percent_to_new, phase, verdict};
 use crate::snapshot::*;
 
-const ENDINGS: [Ending; 11] = [
+const ENDINGS: [Ending; 13] = [
     Ending::Succeeds,
     Ending::FailsWithoutRollback,
     Ending::FailsAndRollsBack,
@@ -25,26 +25,48 @@ const ENDINGS: [Ending; 11] = [
     Ending::Superseded,
     Ending::Cancelled,
     Ending::StoppedInBuild,
+    Ending::AlarmStopsTheShift,
+    Ending::AlarmAfterTheShift,
 ];
 
-/// Looks at snapshots one after the other, and a last time a minute later; gives all events and the last verdict.
+/// Looks at snapshots one after the other, and a last time a minute later; gives all events and the last verdict. A verdict that
+/// is final is the last one: whoever follows leaves at it.
 fn look(snapshots: &[Snapshot]) -> (Vec<Event>, Verdict) {
-    let mut known = Snapshot::default();
-    let mut seen = Vec::new();
+    let mut later = snapshots.to_vec();
     let mut last = snapshots.last().unwrap().clone();
     last.at = last.at.checked_add(SignedDuration::from_secs(60)).unwrap();
-    for snapshot in snapshots.iter().chain([&last]) {
-        let current = carry(&known, snapshot.clone());
+    later.push(last);
+    let mut known = Snapshot::default();
+    let mut seen = Vec::new();
+    let mut verdicts = Vec::new();
+    for snapshot in later {
+        let current = carry(&known, snapshot);
         seen.extend(events(&known, &current));
         known = current;
+        verdicts.push(verdict(&known));
     }
-    (seen, verdict(&known))
+    let last = verdict(&known);
+    for early in verdicts.iter().filter(|verdict| verdict.is_final()) {
+        assert_eq!(name(early), name(&last), "{early:?}, and then {last:?}");
+    }
+    (seen, last)
+}
+
+/// What is known after a look at each.
+fn look_at(snapshots: &[Snapshot]) -> Snapshot {
+    let looks = snapshots.iter().cloned();
+    looks.fold(Snapshot::default(), |known, snapshot| {
+        carry(&known, snapshot)
+    })
 }
 
 fn want(ending: Ending) -> &'static str {
     match ending {
         Ending::Succeeds => "succeeded",
-        Ending::FailsAndRollsBack | Ending::StoppedAndRolledBack => "rolled_back",
+        Ending::FailsAndRollsBack
+        | Ending::StoppedAndRolledBack
+        | Ending::AlarmStopsTheShift
+        | Ending::AlarmAfterTheShift => "rolled_back",
         Ending::FailsWithoutRollback | Ending::FailsAndRollbackFails | Ending::BuildFails => {
             "failed"
         }
@@ -615,7 +637,8 @@ fn plots() -> impl Strategy<Value = Plot> {
             pipeline: pipeline || !ending.in_deployment(),
             ready,
             canary,
-            early_success,
+            // AWS would have to take back that it has succeeded.
+            early_success: early_success && ending != Ending::AlarmAfterTheShift,
             crashes,
         },
     )
@@ -637,13 +660,23 @@ fn strange(mut snapshot: Snapshot) -> Snapshot {
     let strange = || "NeverHeardOf".to_owned();
     if let Some(execution) = &mut snapshot.execution {
         execution.status = ExecutionStatus::Other(strange());
-        execution
-            .stages
-            .iter_mut()
-            .for_each(|stage| stage.status = Some(StepStatus::Other(strange())));
+        execution.stages.iter_mut().for_each(|stage| {
+            stage.status = Some(StepStatus::Other(strange()));
+            for action in &mut stage.actions {
+                action.status = Some(StepStatus::Other(strange()));
+            }
+        });
     }
-    if let Some(deployment) = &mut snapshot.deployment {
+    for deployment in snapshot.deployment.iter_mut().chain(&mut snapshot.rollback) {
         deployment.status = DeploymentStatus::Other(strange());
+        for event in &mut deployment.lifecycle_events {
+            if event.status == LifecycleStatus::InProgress {
+                event.status = LifecycleStatus::Other(strange());
+            }
+        }
+        for set in &mut deployment.task_sets {
+            set.status = Some(TaskSetStatus::Other(strange()));
+        }
     }
     snapshot
 }
@@ -748,6 +781,58 @@ fn check_order(events: &[Event]) -> Result<(), TestCaseError> {
     Ok(())
 }
 
+/// What must hold of what is told of deployments, waits and traffic.
+fn check_sense(events: &[Event], stale: bool, strange: bool) -> Result<(), TestCaseError> {
+    let mut over: BTreeSet<&str> = BTreeSet::new();
+    let mut rollbacks = 0;
+    let mut share = 0;
+    let mut wait = None;
+    for event in events {
+        match event {
+            Event::DeploymentChanged {
+                deployment, status, ..
+            } => {
+                // AWS.md §9 item 2: an early Succeeded is told when it is seen, and the rest after it.
+                prop_assert!(
+                    !over.contains(deployment.as_str()),
+                    "{event:?} after its end"
+                );
+                if matches!(status, DeploymentStatus::Failed | DeploymentStatus::Stopped) {
+                    over.insert(deployment);
+                }
+            }
+            // An older copy may tell of work later than of its end.
+            Event::LifecycleEventStarted { deployment, .. } => {
+                prop_assert!(stale || !over.contains(deployment.as_str()), "{event:?}");
+            }
+            Event::RollbackStarted { .. } => rollbacks += 1,
+            Event::TrafficRouted {
+                listener: Listener::Production,
+                percent: Some(percent),
+                ..
+            } => {
+                let told = strange || !over.is_empty();
+                prop_assert!(told || *percent >= share, "{share} %, then {event:?}");
+                share = *percent;
+            }
+            Event::WaitEntered { .. } => {
+                prop_assert_ne!(wait.replace(event), Some(event), "said twice");
+            }
+            _ => {}
+        }
+    }
+    prop_assert!(rollbacks <= 1, "{rollbacks} rollbacks");
+    Ok(())
+}
+
+/// Whether any of these statuses that AWS might add is shown as it is.
+fn shows(events: &[Event], status: &str) -> bool {
+    let mut lines = events
+        .iter()
+        .map(|event| serde_json::to_string(event).unwrap());
+    lines.any(|line| line.contains(status))
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 512, failure_persistence: None, ..ProptestConfig::default() })]
 
@@ -760,6 +845,10 @@ proptest! {
         let (events, have) = look(&seen(&told, &glances));
         prop_assert_eq!(have, want_verdict);
         check_order(&events)?;
+        let any = |wanted: fn(&Glance) -> bool| glances[..told.len() - 1].iter().any(wanted);
+        let stale = any(|glance| matches!(glance, Glance::Stale));
+        let strange = any(|glance| matches!(glance, Glance::Strange));
+        check_sense(&events, stale, strange)?;
         let failed = events.iter().filter(|event| matches!(event, Event::TaskFailed { .. }));
         let crashes = if plot.ending.in_deployment() { plot.crashes as usize } else { 0 };
         prop_assert_eq!(failed.count(), crashes, "no failed task is missed");
@@ -771,6 +860,23 @@ proptest! {
         let told = story(plot);
         let snapshot = strange(told[moment.index(told.len())].clone());
         prop_assert!(!verdict(&snapshot).is_final(), "{:?}", verdict(&snapshot));
+    }
+
+    /// An unknown status is shown as AWS says it: that of whatever went on until then.
+    #[test]
+    fn unknown_statuses_are_shown_raw(plot in plots(), moment in any::<prop::sample::Index>()) {
+        let told = story(plot);
+        let moment = moment.index(told.len());
+        let before = look_at(&told[..=moment]);
+        let now = carry(&before, strange(told[moment].clone()));
+        let events = events(&before, &now);
+        if !verdict(&before).is_final() {
+            prop_assert!(shows(&events, "NeverHeardOf"), "{:?}", events);
+        }
+        // Known again, it is shown no more.
+        let known = carry(&now, told[moment].clone());
+        let again = carry(&known, told[moment].clone());
+        prop_assert_eq!(crate::rollout::events(&known, &again), vec![]);
     }
 
     /// Nothing new is nothing told.

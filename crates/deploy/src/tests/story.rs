@@ -20,6 +20,10 @@ pub(super) enum Ending {
     Superseded,
     Cancelled,
     StoppedInBuild,
+    /// While production is split.
+    AlarmStopsTheShift,
+    /// While the old tasks are kept.
+    AlarmAfterTheShift,
 }
 
 impl Ending {
@@ -385,8 +389,9 @@ impl Teller {
             return;
         }
         self.deployment().status = DeploymentStatus::InProgress;
-        self.shift();
-        self.finish();
+        if self.shift() {
+            self.finish();
+        }
     }
 
     fn install(&mut self) {
@@ -493,7 +498,8 @@ impl Teller {
         true
     }
 
-    fn shift(&mut self) {
+    /// Whether it comes to its end.
+    fn shift(&mut self) -> bool {
         self.event("BeforeAllowTraffic", LifecycleStatus::Skipped);
         self.event("AllowTraffic", LifecycleStatus::InProgress);
         self.tick();
@@ -506,6 +512,11 @@ impl Teller {
             self.now.listeners.as_mut().unwrap().production = split;
             self.tick();
         }
+        if self.plot.ending == Ending::AlarmStopsTheShift {
+            self.event("AllowTraffic", LifecycleStatus::Failed);
+            self.alarm();
+            return false;
+        }
         self.now.listeners.as_mut().unwrap().production = all_to("web-green");
         self.tick();
         self.event("AllowTraffic", LifecycleStatus::Succeeded);
@@ -515,6 +526,17 @@ impl Teller {
             task_set(Label::Green, TaskSetStatus::Primary, 2, 2),
         ];
         self.tick();
+        true
+    }
+
+    /// An alarm ends the deployment, and it is rolled back.
+    fn alarm(&mut self) {
+        let error = Fault {
+            code: "ALARM_ACTIVE".to_owned(),
+            message: "One or more alarms have been activated.".to_owned(),
+        };
+        self.end(DeploymentStatus::Stopped, Some(error));
+        self.roll_back(DeploymentStatus::Succeeded);
     }
 
     fn finish(&mut self) {
@@ -523,6 +545,9 @@ impl Teller {
             self.deployment().status = DeploymentStatus::Succeeded;
         }
         self.tick();
+        if self.plot.ending == Ending::AlarmAfterTheShift {
+            return self.alarm();
+        }
         self.deployment().task_sets[0].status = Some(TaskSetStatus::Draining);
         self.tick();
         self.deployment().task_sets.remove(0);
