@@ -11,10 +11,13 @@ mod doctor;
 #[allow(dead_code)]
 #[path = "../oracles/drift.rs"]
 mod drift;
+mod exits;
 mod failure;
+mod figures;
 mod interruption;
 mod lease;
 mod load;
+mod matrix;
 mod operate;
 mod operators;
 mod permissions;

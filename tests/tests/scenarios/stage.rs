@@ -6,6 +6,8 @@ use std::sync::{Arc, Mutex};
 
 use ecspipe::{Answers, World};
 use ecspipe_sandbox::server::Server;
+use ecspipe_sandbox::services::iam::Role;
+use ecspipe_sandbox::services::lambda::Function;
 use ecspipe_sandbox::{Options, Sandbox};
 use tempfile::TempDir;
 
@@ -208,6 +210,55 @@ impl Stage {
         for _ in 0..minutes {
             tokio::time::advance(std::time::Duration::from_secs(60)).await;
         }
+    }
+
+    /// A Lambda function that hooks can call: it succeeds unless something else is dialled, and may say so.
+    pub(crate) fn add_function(&self, name: &str) {
+        let mut world = self.sandbox.world();
+        let arn = |service: &str, resource: &str| match service {
+            "iam" => format!("arn:aws:iam::111122223333:{resource}"),
+            _ => format!("arn:aws:{service}:{REGION}:111122223333:{resource}"),
+        };
+        let allow = |members: serde_json::Value| {
+            let mut statement = members;
+            statement["Effect"] = "Allow".into();
+            serde_json::json!({"Version": "2012-10-17", "Statement": [statement]}).to_string()
+        };
+        let role = Role {
+            name: format!("function-{name}"),
+            path: "/".to_owned(),
+            id: "AROA0123456789ABCDEFG".to_owned(),
+            arn: arn("iam", &format!("role/function-{name}")),
+            created: 0,
+            description: None,
+            max_session: 3600,
+            trust: allow(
+                serde_json::json!({"Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}),
+            ),
+            trust_since: 0,
+            former_trust: None,
+            boundary: None,
+            tags: BTreeMap::new(),
+            inline: BTreeMap::from([(
+                "work".to_owned(),
+                allow(
+                    serde_json::json!({"Action": ["codedeploy:PutLifecycleEventHookExecutionStatus", "logs:*"], "Resource": "*"}),
+                ),
+            )]),
+            attached: BTreeSet::new(),
+        };
+        let function = Function {
+            arn: arn("lambda", &format!("function:{name}")),
+            name: name.to_owned(),
+            role: role.arn.clone(),
+            created: 0,
+            settings: serde_json::json!({"FunctionName": name, "Runtime": "python3.13", "Handler": "index.handler", "Role": role.arn}),
+            code: (4, String::new()),
+            tags: BTreeMap::new(),
+        };
+        world.iam.roles.insert(role.name.clone(), role);
+        let functions = &mut world.at(REGION).lambda.functions;
+        functions.insert(name.to_owned(), function);
     }
 
     /// What the listener on AWS's port serves; the first line.

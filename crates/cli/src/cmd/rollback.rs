@@ -51,7 +51,7 @@ pub(crate) async fn exec(global: &Global, args: &Args, world: &World) -> Result<
 async fn to_revision(
     place: &Place,
     revision: u32,
-    app_spec: &str,
+    app_spec: &(dyn Fn(&str) -> String + Sync),
     shown: &Follow<'_>,
 ) -> Result<String, Failure> {
     let (deployment, _) = ecspipe_deploy::rollback_to(
@@ -70,7 +70,7 @@ async fn to_revision(
 async fn to_last_good(
     place: &Place,
     world: &World,
-    app_spec: &str,
+    app_spec: &(dyn Fn(&str) -> String + Sync),
     shown: &Follow<'_>,
 ) -> Result<String, Failure> {
     let begun = ecspipe_deploy::rollback(
