@@ -83,6 +83,9 @@ fn every_strategy_meets_every_fate() {
     });
     let wrong: Vec<String> = rows.iter().flat_map(wrong).collect();
     for (fate, rows) in fates.iter().zip(rows.chunks(STRATEGIES.len())) {
+        if !fate.is_told_alike() {
+            continue;
+        }
         let file = format!(
             "transcripts/{}.txt",
             fate.name().replace(' ', "_").replace(['\'', ','], "")
@@ -265,6 +268,14 @@ fn transcripts(rows: &[Row]) -> String {
     text
 }
 
+/// How long it took, where that is always the same.
+fn within(row: &Row) -> String {
+    match row.fate.is_told_alike() {
+        true => format!("{} min", row.minutes),
+        false => "varies".to_owned(),
+    }
+}
+
 /// The rows as a page.
 fn table(rows: &[Row]) -> String {
     let mut page = "<!-- What a test saw: tests/tests/scenarios/matrix.rs. Exit codes are those of `deploy` and of each `watch` after it; what is left behind are task sets, and the exit code of `plan --exit-code`. -->\n".to_owned();
@@ -282,10 +293,10 @@ fn table(rows: &[Row]) -> String {
                 .map(|(code, left)| format!("; the next rollout exits {code}: {left}"));
             let _ = writeln!(
                 page,
-                "| {} | {} | {} min | {} | {} | {}{} | {} |",
+                "| {} | {} | {} | {} | {} | {}{} | {} |",
                 row.strategy,
                 codes.join(", "),
-                row.minutes,
+                within(row),
                 row.production.join(" → "),
                 row.test.join(" → "),
                 row.left,

@@ -102,6 +102,11 @@ impl Fate {
         text.to_owned()
     }
 
+    /// Whether it is told in the same words every time: the SDK waits by chance before it asks again.
+    pub(super) fn is_told_alike(self) -> bool {
+        self != Self::Throttled
+    }
+
     /// The moment at which somebody or something does something.
     pub(super) fn moment(self) -> Option<Moment> {
         match self {
@@ -211,7 +216,9 @@ impl Fate {
             Self::NotInRepository => "there is no image",
             Self::StoppedAt(_) | Self::LeftAt(_) => "stopped on request",
             Self::NobodyReroutes => "not rerouted within the wait",
-            Self::Succeeds | Self::ConnectionLost | Self::Throttled => "succeeded",
+            Self::Succeeds | Self::ConnectionLost | Self::Throttled => {
+                "succeeded: production serves the new version"
+            }
         }
     }
 }
