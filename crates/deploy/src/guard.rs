@@ -1,6 +1,6 @@
 //! What whoever follows a rollout does by itself to keep a bad version away: stop it when its tasks keep failing, check it at
 //! Ready, and reroute or stop by what the checks say. Everything that is done is done on condition of the deployment's state,
-//! so that two who follow the same rollout don't get into each other's way. Must not poll: [`crate::follow`] does.
+//! so that two who follow the same rollout don't get into each other's way. Must not poll: [`mod@crate::follow`] does.
 
 use std::time::Duration;
 
