@@ -166,3 +166,20 @@ async fn taking_an_app_down_asks_for_its_name() {
         .exits(0)
         .says(&["there is nothing of ecs-deployment-pipeline in eu-central-1"]);
 }
+
+/// All calls of a command, at AWS's times: the lease, the look for a rollout and the waiting included.
+#[tokio::test(start_paused = true)]
+async fn commands_take_few_calls() {
+    let stage = Stage::new(TUTORIAL);
+    for (command, most) in [
+        ("up --yes", 122),
+        ("plan", 44),
+        ("down --yes --delete-source", 130),
+    ] {
+        stage.sandbox.reset_counts();
+        stage.run(command).await.exits(0);
+        let counts = stage.sandbox.counts();
+        let calls: u64 = counts.values().sum();
+        assert!(calls <= most, "{command}: {calls} calls: {counts:#?}");
+    }
+}
