@@ -613,6 +613,40 @@ fn target_groups_go_by_name() {
     assert_eq!(crate::target_group_name("web-blue"), "web-blue");
 }
 
+/// What has no event of its own for a change of status says an unknown one all the same, once, and goes on.
+#[test]
+fn unknown_statuses_of_parts_are_told() {
+    let told = story(Plot::new(Ending::Succeeds));
+    let installing = told.iter().position(|snapshot| {
+        let deployment = snapshot.deployment.as_ref();
+        deployment.is_some_and(|deployment| {
+            phase(deployment) == Phase::Working(Some("Install".to_owned()))
+        })
+    });
+    let moment = installing.unwrap() + 1;
+    let known = look_at(&told[..=moment]);
+    let now = carry(&known, strange(told[moment].clone()));
+    let unknown = |events: &[Event]| -> Vec<String> {
+        let found = events.iter().filter_map(|event| match event {
+            Event::StatusUnknown { of, status } => Some(format!("{of}: {status}")),
+            _ => None,
+        });
+        found.collect()
+    };
+    assert_eq!(
+        unknown(&events(&known, &now)),
+        [
+            "Install of d-1: NeverHeardOf",
+            "action Deploy: NeverHeardOf",
+            "stage Deploy: NeverHeardOf",
+            "task set ecs-svc/blue: NeverHeardOf",
+            "task set ecs-svc/green: NeverHeardOf",
+        ]
+    );
+    let again = carry(&now, strange(told[moment].clone()));
+    assert_eq!(events(&now, &again), []);
+}
+
 // ---- properties ----
 
 /// What is done to one snapshot of a story before it is looked at.
