@@ -211,10 +211,7 @@ pub(crate) fn of_deployment(deployment: &Deployment, snapshot: &Snapshot) -> Rea
         }
         return match intervention {
             Some(Intervention::FailedFast { .. }) => Reason {
-                what: format!(
-                    "{}; that is as many as `deploy.fail_fast` allows",
-                    reason.what
-                ),
+                what: format!("{}; stopped by `deploy.fail_fast`", reason.what),
                 ..reason
             },
             _ => reason.detail(format!("CodeDeploy: {}", aws_words(deployment))),

@@ -262,7 +262,7 @@ async fn tasks_that_keep_crashing_end_the_rollout() {
         "the new tasks keep failing: 2 so far",
         "stopping it, with rollback: 3 new tasks failed",
         "stopped: 3 new tasks failed: container web ended with exit code 3",
-        "as many as `deploy.fail_fast` allows",
+        "stopped by `deploy.fail_fast`",
         "next: mend what the log says",
     ]);
     let minutes = before.elapsed().as_secs() / 60;

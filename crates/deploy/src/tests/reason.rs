@@ -291,7 +291,7 @@ fn one_cause_is_named_of_several() {
     });
     assert!(
         ours.what.starts_with("2 new tasks failed")
-            && ours.what.ends_with("as many as `deploy.fail_fast` allows"),
+            && ours.what.ends_with("stopped by `deploy.fail_fast`"),
         "{ours:?}"
     );
     let check = end(|snapshot| {
