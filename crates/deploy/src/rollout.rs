@@ -719,7 +719,14 @@ fn deployment_events(before: Option<&Deployment>, now: &Deployment, events: &mut
     }
     let changed = match before {
         Some(before) => before.status != now.status,
-        None => deployment_over(&now.status) || matches!(now.status, DeploymentStatus::Other(_)),
+        // Whoever comes late is told what it waits for, or how it ended.
+        None => {
+            deployment_over(&now.status)
+                || matches!(
+                    now.status,
+                    DeploymentStatus::Ready | DeploymentStatus::Other(_)
+                )
+        }
     };
     let change = Event::DeploymentChanged {
         deployment: now.id.clone(),

@@ -647,6 +647,21 @@ fn unknown_statuses_of_parts_are_told() {
     assert_eq!(events(&now, &again), []);
 }
 
+/// Whoever comes late is told that it is ready, once, as one is who has seen it become so.
+#[test]
+fn a_deployment_first_seen_at_ready_is_said_to_be() {
+    let mut first = Snapshot::default();
+    let mut deployment = super::story::deployment("d-1", 1);
+    deployment.status = DeploymentStatus::Ready;
+    first.deployment = Some(deployment);
+    let ready = |events: &[Event]| {
+        let is_ready = |event: &&Event| matches!(event, Event::DeploymentChanged { status, .. } if *status == DeploymentStatus::Ready);
+        events.iter().filter(is_ready).count()
+    };
+    assert_eq!(ready(&events(&Snapshot::default(), &first)), 1);
+    assert_eq!(ready(&events(&first, &first)), 0);
+}
+
 // ---- properties ----
 
 /// What is done to one snapshot of a story before it is looked at.
