@@ -179,6 +179,8 @@ fn usage(name: &str, own: &[&Arg]) -> String {
         let value = value_name(arg);
         usage.push_str(&if arg.is_required_set() {
             format!(" <{value}>")
+        } else if arg.is_last_set() {
+            format!(" [-- {value}...]")
         } else {
             format!(" [{value}]")
         });
