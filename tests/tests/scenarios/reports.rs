@@ -6,6 +6,7 @@ use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
+use super::failure::until;
 use super::stage::{AUTOMATIC, Ran, Stage, TUTORIAL};
 
 const CANARY: &str = "version: 1
@@ -302,20 +303,16 @@ async fn the_page_shows_the_rollout_and_needs_nothing_else() {
 async fn the_page_is_written_when_the_user_leaves() {
     let stage = made(TUTORIAL).await;
     let surroundings = stage.surroundings();
-    let cancel = surroundings.world.cancel().clone();
-    tokio::spawn(async move {
-        tokio::time::sleep(std::time::Duration::from_secs(90)).await;
-        cancel.cancel();
+    let deploy = surroundings.run("deploy --image nginx:1.27 --report left.html");
+    let (ran, ()) = tokio::join!(deploy, async {
+        until(&surroundings, "deployment d-").await;
+        surroundings.world.cancel().cancel();
     });
-    surroundings
-        .run("deploy --image nginx:1.27 --report left.html")
-        .await
-        .exits(9);
+    ran.exits(9);
     let page = std::fs::read_to_string(stage.folder.path().join("left.html")).unwrap();
     well_formed(&page);
     assert!(
-        page.contains("not followed to its end")
-            && page.contains("nginx") | page.contains("Install"),
+        page.contains("not followed to its end") && page.contains("created deployment d-"),
         "{page}"
     );
 }

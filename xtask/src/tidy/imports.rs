@@ -65,7 +65,11 @@ const RESERVED: [(&str, &[&str], &str); 12] = [
     ("indicatif", &["ecspipe"], "only the CLI prints"),
     ("inquire", &["ecspipe"], "only the CLI asks"),
     ("tracing-subscriber", &["ecspipe"], "only the CLI prints"),
-    ("hyper", &["ecspipe-sandbox"], "only the sandbox serves"),
+    (
+        "hyper",
+        &["ecspipe-sandbox", "ecspipe"],
+        "only the sandbox serves, and only the CLI asks an app's test listener",
+    ),
     ("reqwest", &[], "requests go through the SDK"),
     ("rand", &[], "no randomness: names and tokens are derived"),
     (
