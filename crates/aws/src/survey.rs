@@ -394,18 +394,23 @@ async fn fargate(account: &Account) -> Result<f64, CloudError> {
     Ok(units / 1024.0)
 }
 
-async fn image(account: &Account, repository: &str, reference: &str) -> Result<Image, CloudError> {
+/// An image of a repository by its tag or its digest.
+pub(crate) fn image_id(reference: &str) -> aws_sdk_ecr::types::ImageIdentifier {
     let id = aws_sdk_ecr::types::ImageIdentifier::builder();
     let id = if reference.starts_with("sha256:") {
         id.image_digest(reference)
     } else {
         id.image_tag(reference)
     };
+    id.build()
+}
+
+async fn image(account: &Account, repository: &str, reference: &str) -> Result<Image, CloudError> {
     let answer = account
         .ecr
         .describe_images()
         .repository_name(repository)
-        .image_ids(id.build())
+        .image_ids(image_id(reference))
         .send()
         .await
         .said("ecr", "DescribeImages");

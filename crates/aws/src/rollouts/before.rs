@@ -5,6 +5,7 @@ use ecspipe_provision::CloudError;
 
 use crate::Account;
 use crate::classify::{OrMissing as _, Said as _};
+use crate::survey::image_id;
 
 /// The manifests that ECR is to give as they are: an index isn't to be resolved to one of its images.
 const MANIFESTS: [&str; 4] = [
@@ -22,17 +23,11 @@ pub(super) async fn image_state(
     let Some((repository, reference)) = own_image(image, &caller.account, &account.region) else {
         return Ok(None);
     };
-    let id = aws_sdk_ecr::types::ImageIdentifier::builder();
-    let id = if reference.starts_with("sha256:") {
-        id.image_digest(reference)
-    } else {
-        id.image_tag(reference)
-    };
     let call = account
         .ecr
         .batch_get_image()
         .repository_name(repository)
-        .image_ids(id.build())
+        .image_ids(image_id(reference))
         .set_accepted_media_types(Some(MANIFESTS.map(ToOwned::to_owned).to_vec()))
         .send()
         .await;

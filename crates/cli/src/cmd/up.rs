@@ -54,7 +54,7 @@ async fn make(
     }
 }
 
-/// Everything else is done. What waits is refused for now, so that a script can tell it from an account that is as the spec says.
+/// Everything else is done. What waits for the rollout is refused, so that a script can tell it from an account that is as the spec says.
 fn held_back(held_back: &[HeldBack]) -> Failure {
     let details = held_back
         .iter()
