@@ -53,6 +53,22 @@ pub fn iso(at: Millis) -> String {
         .unwrap_or_default()
 }
 
+/// `20260101T000000Z`, as signatures have it.
+pub(crate) fn compact(at: Millis) -> String {
+    jiff::Timestamp::from_millisecond(at)
+        .map(|t| t.strftime(COMPACT).to_string())
+        .unwrap_or_default()
+}
+
+/// The time of [`compact`].
+pub(crate) fn of_compact(text: &str) -> Option<Millis> {
+    let civil = jiff::civil::DateTime::strptime(COMPACT, text).ok()?;
+    let zoned = civil.to_zoned(jiff::tz::TimeZone::UTC).ok()?;
+    Some(zoned.timestamp().as_millisecond())
+}
+
+const COMPACT: &str = "%Y%m%dT%H%M%SZ";
+
 /// `Thu, 01 Jan 2026 00:00:00 GMT`, as HTTP's header `date` has it.
 pub fn http(at: Millis) -> String {
     let printer = jiff::fmt::rfc2822::DateTimePrinter::new();

@@ -1,7 +1,9 @@
 //! ECR: repositories and the images that builds push. Layers can't be uploaded: an image comes from the sandbox's own
 //! build through `push`. Lifecycle policies are checked and kept, but nothing expires.
 
-use std::collections::BTreeMap;
+mod layers;
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use base64::Engine as _;
 use serde::{Deserialize, Serialize};
@@ -16,6 +18,8 @@ use crate::wire::page::{Page, page};
 use crate::wire::{Call, Fault, Input as _, Reply};
 use crate::world::{Tags, World};
 
+pub(crate) use layers::{download, is_download};
+
 /// The operations that the sandbox has.
 pub const OPERATIONS: &[&str] = &[
     "BatchDeleteImage",
@@ -26,6 +30,7 @@ pub const OPERATIONS: &[&str] = &[
     "DescribeImages",
     "DescribeRepositories",
     "GetAuthorizationToken",
+    "GetDownloadUrlForLayer",
     "GetLifecyclePolicy",
     "GetRepositoryPolicy",
     "ListImages",
@@ -78,6 +83,9 @@ pub struct Repository {
     pub images: BTreeMap<String, Stored>,
     /// Image tags and the digests that they name.
     pub image_tags: BTreeMap<String, String>,
+    /// What images consisted of that were deleted, by digest.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub loose: BTreeSet<String>,
 }
 
 /// Which tags of a repository may be moved to another image.
@@ -160,6 +168,7 @@ pub(crate) fn call(world: &mut World, call: &Call) -> Result<Reply, Fault> {
         "DescribeImages" => describe_images(world, call),
         "DescribeRepositories" => describe_repositories(world, call),
         "GetAuthorizationToken" => get_authorization_token(world, call),
+        "GetDownloadUrlForLayer" => layers::download_url(world, call),
         "GetLifecyclePolicy" => get_lifecycle_policy(world, call),
         "GetRepositoryPolicy" => get_repository_policy(world, call),
         "ListImages" => list_images(world, call),
@@ -277,6 +286,7 @@ fn create_repository(world: &mut World, call: &Call) -> Result<Reply, Fault> {
         lifecycle: None,
         images: BTreeMap::new(),
         image_tags: BTreeMap::new(),
+        loose: BTreeSet::new(),
         name: name.clone(),
     };
     let answer = json!({"repository": shown(world, call, &repository)});
@@ -696,8 +706,11 @@ fn batch_delete_image(world: &mut World, call: &Call) -> Result<Reply, Fault> {
             repository.image_tags.remove(&tag);
             deleted.push(json!({"imageDigest": digest, "imageTag": tag}));
         }
-        if repository.tags_of(&digest).is_empty() {
-            repository.images.remove(&digest);
+        if repository.tags_of(&digest).is_empty()
+            && let Some(stored) = repository.images.remove(&digest)
+        {
+            let parts = layers::parts(&stored.image);
+            repository.loose.extend(parts.into_keys());
         }
     }
     Ok(Reply::Value(
@@ -786,8 +799,7 @@ fn media_type(image: &Image) -> &'static str {
 /// An OCI manifest of the image; where it was built for several processors an index of one for each. Equal content has equal ones.
 fn manifest(image: &Image) -> String {
     let of = |processor: &str| manifest_for(image, processor);
-    match image.architectures.as_slice() {
-        [] => of("amd64"),
+    match processors(image).as_slice() {
         [only] => of(only),
         several => {
             let entry = |processor: &String| {
@@ -805,15 +817,28 @@ fn manifest(image: &Image) -> String {
     }
 }
 
-/// The manifest for a processor: a config, and a layer for each file.
-fn manifest_for(image: &Image, processor: &str) -> String {
-    let config = json!({
+/// The processors that the image's configurations name.
+fn processors(image: &Image) -> Vec<String> {
+    match image.architectures.as_slice() {
+        [] => vec!["amd64".to_owned()],
+        named => named.to_vec(),
+    }
+}
+
+/// The configuration for a processor.
+fn configuration(image: &Image, processor: &str) -> String {
+    json!({
         "os": "linux",
         "architecture": processor,
         "base": image.base,
         "config": {"ExposedPorts": image.ports, "Root": image.root, "Fault": image.fault},
     })
-    .to_string();
+    .to_string()
+}
+
+/// The manifest for a processor: a configuration, and a layer for each file.
+fn manifest_for(image: &Image, processor: &str) -> String {
+    let config = configuration(image, processor);
     let layer = |(path, content): (&String, &crate::runtime::Content)| {
         json!({
             "mediaType": "application/vnd.oci.image.layer.v1.tar",
@@ -1233,6 +1258,93 @@ mod tests {
                 .unwrap()
                 .is_ok()
         );
+    }
+
+    /// What a URL of ECR's gives: the status, and the body.
+    async fn got(sandbox: &Sandbox, url: &str, signs: bool) -> (u16, String) {
+        let (host, path) = url.split_once("://").unwrap().1.split_once('/').unwrap();
+        let mut request = http::Request::get(format!("/{path}")).header("host", host);
+        if signs {
+            request = request.header("authorization", "AWS4-HMAC-SHA256 Credential=A/20260101/eu-central-1/s3/aws4_request, SignedHeaders=host, Signature=0");
+        }
+        let answer = sandbox
+            .handle(request.body(bytes::Bytes::new()).unwrap())
+            .await;
+        let body = String::from_utf8(answer.body().to_vec()).unwrap();
+        (answer.status().as_u16(), body)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_an_image_consists_of_is_had_by_its_digest() {
+        let sandbox = with_repository().await;
+        let arm = Image {
+            architectures: vec!["arm64".to_owned()],
+            ..image("1")
+        };
+        push(&mut sandbox.world(), REGION, "web", "abc", arm).unwrap();
+        let by_tag = json!({"repositoryName": "web", "imageIds": [{"imageTag": "abc"}]});
+        let fetched = ecr(&sandbox, "BatchGetImage", by_tag.clone())
+            .await
+            .unwrap();
+        let manifest = fetched["images"][0]["imageManifest"].as_str().unwrap();
+        let manifest: Value = serde_json::from_str(manifest).unwrap();
+        let ask = |digest: &str| {
+            let input = json!({"repositoryName": "web", "layerDigest": digest});
+            ecr(&sandbox, "GetDownloadUrlForLayer", input)
+        };
+        let config = manifest["config"]["digest"].as_str().unwrap();
+        let answer = ask(config).await.unwrap();
+        assert_eq!(answer["layerDigest"], config);
+        let url = answer["downloadUrl"].as_str().unwrap();
+        // Whoever has the URL may have the content; nobody else, and nothing else.
+        let nothing = json!({"Version": "2012-10-17", "Statement": [{"Effect": "Deny", "Action": "*", "Resource": "*"}]});
+        sandbox.caller_policy(Some(vec![nothing])).unwrap();
+        let (status, text) = got(&sandbox, url, false).await;
+        assert_eq!((status, digest(text.as_bytes()).as_str()), (200, config));
+        assert_eq!(manifest["config"]["size"], text.len());
+        let text: Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(text["architecture"], "arm64");
+        for (url, signs, status, code) in [
+            (url.to_owned(), true, 400, "InvalidArgument"),
+            (
+                url.replace("/web/", "/other/"),
+                false,
+                403,
+                "SignatureDoesNotMatch",
+            ),
+            (
+                url.split_once("&X-Amz-Signature").unwrap().0.to_owned(),
+                false,
+                403,
+                "AccessDenied",
+            ),
+        ] {
+            let (have, text) = got(&sandbox, &url, signs).await;
+            assert_eq!(have, status, "{text}");
+            assert!(text.contains(code), "{text}");
+        }
+        tokio::time::advance(std::time::Duration::from_secs(3601)).await;
+        let (status, text) = got(&sandbox, url, false).await;
+        assert!(
+            status == 403 && text.contains("Request has expired"),
+            "{text}"
+        );
+        sandbox.caller_policy(None).unwrap();
+        let layer = manifest["layers"][0]["digest"].as_str().unwrap();
+        let answer = ask(layer).await.unwrap();
+        let url = answer["downloadUrl"].as_str().unwrap();
+        assert_eq!(got(&sandbox, url, false).await, (200, "1".to_owned()));
+        ecr(&sandbox, "BatchDeleteImage", by_tag).await.unwrap();
+        assert_eq!(got(&sandbox, url, false).await.0, 404);
+        let never = format!("sha256:{}", "0".repeat(64));
+        for (digest, code) in [
+            (layer, "LayerInaccessibleException"),
+            (config, "LayerInaccessibleException"),
+            (never.as_str(), "LayersNotFoundException"),
+            ("abc", "InvalidParameterException"),
+        ] {
+            assert_eq!(ask(digest).await, refused(code));
+        }
     }
 
     #[tokio::test(start_paused = true)]

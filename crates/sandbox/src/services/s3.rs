@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 
 use crate::clock::Millis;
 use crate::runtime::Content;
-use crate::services::{events, kms};
+use crate::services::{ecr, events, kms};
 use crate::wire::{Call, Fault, Input as _, Reply, rest, xml};
 use crate::world::{Tags, World};
 
@@ -215,6 +215,9 @@ impl Bucket {
 pub(crate) fn call(world: &mut World, call: &Call) -> Result<Reply, Fault> {
     if !OPERATIONS.contains(&call.operation.as_str()) {
         return Err(Fault::not_implemented(call));
+    }
+    if ecr::is_download(call) {
+        return ecr::download(world, call);
     }
     check_owner(world, call)?;
     match call.operation.as_str() {

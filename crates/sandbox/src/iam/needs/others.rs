@@ -120,6 +120,7 @@ pub(super) fn ecr(desk: &mut Desk<'_>) -> Option<()> {
         | "DeleteLifecyclePolicy"
         | "DeleteRepository"
         | "DescribeImages"
+        | "GetDownloadUrlForLayer"
         | "GetLifecyclePolicy"
         | "GetRepositoryPolicy"
         | "ListImages"
@@ -130,7 +131,6 @@ pub(super) fn ecr(desk: &mut Desk<'_>) -> Option<()> {
         // What a container engine asks for through the registry's own protocol.
         | "BatchCheckLayerAvailability"
         | "CompleteLayerUpload"
-        | "GetDownloadUrlForLayer"
         | "InitiateLayerUpload"
         | "UploadLayerPart" => {
             let arn = desk.arn("ecr", &format!("repository/{}", desk.text("repositoryName")));
