@@ -225,6 +225,16 @@ class Calls(unittest.TestCase):
         virtual = put_versioning(uri="/?versioning", request_headers={"host": "bucket.s3.eu-central-1.amazonaws.com"})
         self.agrees(virtual)
 
+    def test_a_signature_in_the_query(self):
+        def got(headers, *names):
+            query = "&".join(f"X-Amz-{name}=1" for name in names)
+            return exchange("s3", "GetObject", "", "", method="GET", uri=f"/bucket/key?{query}", headers=headers)
+
+        signed = ("Algorithm", "Credential", "Date", "Expires", "SignedHeaders", "Signature")
+        self.agrees(got({}, *signed))
+        self.differs(got({}, *signed[1:]), "request", "X-Amz-Signature")
+        self.differs(got({"authorization": "AWS4-HMAC-SHA256"}, *signed), "request", "too many")
+
     def test_rest_responses(self):
         listing = (
             "<ListBucketResult><IsTruncated>false</IsTruncated><Contents><Key>a</Key><Size>1</Size>"

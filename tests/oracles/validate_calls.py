@@ -80,6 +80,16 @@ PROTOCOL_HEADERS = (
     "x-amz-user-agent",
 )
 
+# A signature in the query, of a URL that somebody was given. Belongs to the protocol, too.
+SIGNED_QUERY = {
+    "X-Amz-Algorithm",
+    "X-Amz-Credential",
+    "X-Amz-Date",
+    "X-Amz-Expires",
+    "X-Amz-Signature",
+    "X-Amz-SignedHeaders",
+}
+
 
 def main():
     models = Models()
@@ -271,9 +281,14 @@ def rest_request(operation, call, problems):
     for name, value in fixed.items():
         if given.get(name) != value:
             problems.add("uri", f"lacks `{name}` of {operation.http['requestUri']}")
+    is_signed = SIGNED_QUERY <= given.keys()
+    if is_signed and "authorization" in call["request_headers"]:
+        problems.add("header authorization", "is one signature too many: the query has one")
     for name, value in given.items():
         if name in by_query:
             check_text(value, by_query[name], f"query.{name}", problems)
+        elif is_signed and name in SIGNED_QUERY:
+            continue
         elif name not in fixed and name != "x-id":
             problems.add(f"query.{name}", "is no parameter of this operation")
     check_path(template, path, call["request_headers"].get("host", ""), problems)
