@@ -11,6 +11,7 @@
 pub mod classify;
 mod cloud;
 mod existing;
+mod fetch;
 mod kinds;
 mod lease;
 mod limits;
@@ -79,6 +80,8 @@ pub struct Account {
     pub(crate) s3: aws_sdk_s3::Client,
     pub(crate) sts: aws_sdk_sts::Client,
     pub(crate) tagging: aws_sdk_resourcegroupstagging::Client,
+    /// What all of them go through.
+    pub(crate) http: SharedHttpClient,
     /// What was done for leases.
     pub(crate) ours: lease::Ours,
     /// Who calls, asked for once.
@@ -103,7 +106,8 @@ pub struct Caller {
 impl Account {
     /// Loads the configuration. Nothing is asked of AWS yet. The error says that no region is known.
     pub async fn connect(options: Connect) -> Result<Self, CloudError> {
-        let config = load(&options).await;
+        let http = http(&options);
+        let config = load(&options, http.clone()).await;
         let region = config.region().map(ToString::to_string).ok_or_else(|| {
             local("NoRegion", "no region is known")
                 .with_hint("name one: `region:` in the spec, `--region`, AWS_REGION, or the profile's `region`")
@@ -132,6 +136,7 @@ impl Account {
             s3: aws_sdk_s3::Client::from_conf(s3),
             sts: aws_sdk_sts::Client::new(&config),
             tagging: aws_sdk_resourcegroupstagging::Client::new(&config),
+            http,
             ours: lease::Ours::default(),
             identity: Arc::default(),
             known: Arc::default(),
@@ -237,8 +242,15 @@ impl Account {
 /// How long one attempt of a call may take, the wait for its turn included.
 const ATTEMPT: Duration = Duration::from_secs(60);
 
-async fn load(options: &Connect) -> SdkConfig {
+/// The client of every call: told, and kept to AWS's rate limits.
+fn http(options: &Connect) -> SharedHttpClient {
+    let client = options.http_client.clone().unwrap_or_else(https_client);
+    limits::limited(retries::told(client), options.pace)
+}
+
+async fn load(options: &Connect, http: SharedHttpClient) -> SdkConfig {
     let mut loader = aws_config::defaults(BehaviorVersion::latest())
+        .http_client(http)
         .retry_config(
             RetryConfig::standard()
                 .with_max_attempts(8)
@@ -265,8 +277,6 @@ async fn load(options: &Connect) -> SdkConfig {
     if let Some(endpoint) = &options.endpoint {
         loader = loader.endpoint_url(endpoint);
     }
-    let client = options.http_client.clone().unwrap_or_else(https_client);
-    loader = loader.http_client(limits::limited(retries::told(client), options.pace));
     if options.emulator {
         let credentials = Credentials::new("sandbox", "sandbox", None, None, "ecspipe emulator");
         loader = loader

@@ -1,6 +1,7 @@
 //! The rollout's trait on an account: one method a question, translated and nothing else. Must not wait or decide.
 
 mod before;
+mod image;
 mod reasons;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};

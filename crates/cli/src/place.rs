@@ -430,9 +430,17 @@ impl Place {
         }
     }
 
-    /// An error that names everything in the way of a rollout.
-    pub(crate) async fn preflight(&self, intent: &Intent<'_>) -> Result<(), Failure> {
-        Ok(ecspipe_deploy::preflight(&self.account, &self.target(), intent).await?)
+    /// An error that names everything in the way of a rollout. Says what could not be looked at.
+    pub(crate) async fn preflight(
+        &self,
+        intent: &Intent<'_>,
+        world: &World,
+    ) -> Result<(), Failure> {
+        let unseen = ecspipe_deploy::preflight(&self.account, &self.target(), intent).await?;
+        for line in unseen {
+            world.err(format!("note: {line}"));
+        }
+        Ok(())
     }
 
     /// The outputs as they can be used: on a sandbox, listeners and repositories are ports of this machine.

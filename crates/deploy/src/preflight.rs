@@ -75,12 +75,12 @@ impl fmt::Display for Obstacle {
     }
 }
 
-/// An error that names everything that stands in the way; nothing if the rollout can begin.
+/// An error that names everything that stands in the way. If the rollout can begin: in words, what could not be looked at.
 pub async fn preflight(
     rollouts: &dyn Rollouts,
     target: &Target,
     intent: &Intent<'_>,
-) -> Result<(), DeployError> {
+) -> Result<Vec<String>, DeployError> {
     let found = look(rollouts, target, intent).await?;
     let mut obstacles = obstacles(&found, target, intent);
     match (found.in_flight, obstacles.len()) {
@@ -89,7 +89,7 @@ pub async fn preflight(
             deployment: deployment.id,
             status: deployment.status.to_string(),
         }),
-        (_, 0) => Ok(()),
+        (_, 0) => Ok(unseen(found.image.as_ref(), intent)),
         _ => {
             obstacles.dedup();
             Err(DeployError::Obstructed(obstacles))
@@ -310,6 +310,17 @@ fn health(found: &Found, intent: &Intent<'_>, add: &mut impl FnMut(String, Strin
     );
 }
 
+/// What can't be seen stops nothing: it may be in order.
+fn unseen(image: Option<&ImageState>, intent: &Intent<'_>) -> Vec<String> {
+    match (image, intent.image) {
+        (Some(ImageState::Unread(why)), Some(image)) => vec![format!(
+            "whether image {image} is for {} is not checked: {why}",
+            intent.architecture
+        )],
+        _ => Vec::new(),
+    }
+}
+
 fn picture(
     state: &ImageState,
     image: &str,
@@ -321,6 +332,7 @@ fn picture(
             format!("there is no image {image}"),
             "name a tag or digest that is in the repository: `aws ecr list-images --repository-name NAME` lists them".to_owned(),
         ),
+        ImageState::Unread(_) => {}
         ImageState::Found { architectures } => {
             let wanted = intent.architecture;
             if !architectures.is_empty() && !architectures.iter().any(|have| have == wanted) {

@@ -269,9 +269,11 @@ pub enum ImageState {
     Missing,
     /// It is there.
     Found {
-        /// The processors that it is for, such as `amd64`; empty where its manifest doesn't say.
+        /// The processors that it is for, such as `amd64`.
         architectures: Vec<String>,
     },
+    /// It is there, but which processors it is for can't be seen, for this reason.
+    Unread(String),
 }
 
 /// Which deployments of the group.

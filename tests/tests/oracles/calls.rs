@@ -10,7 +10,7 @@ use super::drift;
 use super::oracle::{Oracles, lines};
 use super::place::{PRIVATE, Place, spec};
 use super::platform::{BOUNDARY, Platform};
-use super::stage::{Stage, TUTORIAL};
+use super::stage::{Stage, TUTORIAL, built};
 
 const ADAPTER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../crates/aws/src");
 
@@ -118,8 +118,9 @@ async fn tutorial() -> Vec<Exchange> {
     stage.run("watch").await.exits(0);
     stage.push(repository, "<h1>second</h1>\n");
     stage.run("stop").await.exits(0);
+    let built = built(&stage.sandbox, repository);
     stage
-        .run("deploy --image nginx:1.27 --until ready")
+        .run(&format!("deploy --image {built} --until ready"))
         .await
         .exits(8);
     stage.run("stop").await.exits(0);

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use ecspipe_sandbox::{Options, Sandbox};
 
-use super::stage::{AUTOMATIC, Ran, Surroundings, TUTORIAL};
+use super::stage::{AUTOMATIC, Ran, Surroundings, TUTORIAL, built};
 
 /// Runs a command against the sandbox on a port, as `--sandbox=PORT` does; nothing is shared with it in the process.
 async fn run(folder: &Path, port: u16, args: &str) -> Ran {
@@ -165,5 +165,14 @@ async fn a_push_by_git_starts_the_pipeline() {
         page(outputs["production_url"].as_str().unwrap()).await,
         "<h1>again</h1>\n"
     );
+
+    // What the image consists of is fetched over the same port.
+    let arm = AUTOMATIC.replace("port: 80", "port: 80, architecture: arm64");
+    std::fs::write(folder.path().join("ecspipe.yaml"), arm).unwrap();
+    let command = format!("deploy --image {}", built(&sandbox, "web"));
+    run(folder.path(), port, &command)
+        .await
+        .exits(4)
+        .says(&["is for amd64, the tasks ask for arm64"]);
     server.stop().await.unwrap();
 }

@@ -1,8 +1,9 @@
 //! Rollouts that don't end as hoped, and those that are left or waited for. Time is virtual.
 
-use ecspipe_sandbox::faults::{TaskFault, Trouble};
+use ecspipe_sandbox::faults::{Rule, Strike, TaskFault, Trouble};
+use ecspipe_sandbox::wire::Fault;
 
-use super::stage::{AUTOMATIC, Stage, TUTORIAL};
+use super::stage::{AUTOMATIC, Stage, TUTORIAL, built};
 
 const REPOSITORY: &str = "ecs-deployment-pipeline";
 const OLD: &str = "200 This is httpd:2.4.58";
@@ -312,6 +313,50 @@ async fn checks_decide_at_ready() {
         .exits(0)
         .says(&["all checks passed", "succeeded"]);
     assert!(stage.page(80).starts_with("200 This is nginx:1.27"));
+}
+
+/// A single image, as builds make it, has its processor in its configuration alone, which is in a bucket of ECR's.
+#[tokio::test(start_paused = true)]
+async fn an_image_for_another_processor_is_refused() {
+    let stage = made(AUTOMATIC).await;
+    stage.push("web", "<h1>first</h1>\n");
+    stage.run("deploy").await.exits(0);
+    let image = built(&stage.sandbox, "web");
+    let deploy = format!("deploy --image {image} --detach");
+    let asked = |service: &str, operation: &str| {
+        let call = (service.to_owned(), operation.to_owned());
+        stage.sandbox.counts().get(&call).copied()
+    };
+
+    let arm = AUTOMATIC.replace("port: 80", "port: 80, architecture: arm64");
+    stage.write("ecspipe.yaml", &arm);
+    let before = stage.things();
+    stage.sandbox.reset_counts();
+    stage.run(&deploy).await.exits(4).says(&[
+        &format!("image {image} is for amd64, the tasks ask for arm64"),
+        "next: build it for arm64 (`docker build --platform linux/arm64`), or change `service.architecture`",
+    ]);
+    assert_eq!(stage.things(), before);
+    assert_eq!(asked("ecr", "GetDownloadUrlForLayer"), Some(1));
+    assert_eq!(asked("s3", "GetObject"), Some(1));
+
+    stage.write("ecspipe.yaml", AUTOMATIC);
+    let ran = stage.run(&deploy).await.exits(0);
+    assert!(!ran.err.contains("note: "), "{}", ran.err);
+    stage.run("watch").await.exits(0);
+
+    // A network that lets nobody read from ECR's bucket.
+    let refused = Fault::new("AccessDenied", "Access Denied").status(403);
+    stage.sandbox.faults().add(Rule {
+        service: Some("s3".to_owned()),
+        operation: Some("GetObject".to_owned()),
+        skip: 0,
+        times: u64::MAX,
+        strike: Strike::Refuse(refused),
+    });
+    stage.run(&deploy).await.exits(0).says(&[&format!(
+        "note: whether image {image} is for amd64 is not checked: its configuration can't be fetched from S3 (the service answered with status 403"
+    )]);
 }
 
 /// What would fail is refused before anything is made.

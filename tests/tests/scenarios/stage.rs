@@ -105,6 +105,14 @@ fn text(bytes: &Mutex<Vec<u8>>) -> String {
     String::from_utf8(bytes.lock().unwrap().clone()).unwrap()
 }
 
+/// The URI of an image that the pipeline has built.
+pub(crate) fn built(sandbox: &Sandbox, repository: &str) -> String {
+    let mut world = sandbox.world();
+    let tags = &world.at(REGION).ecr.repositories[repository].image_tags;
+    let tag = tags.keys().find(|tag| *tag != "buildcache").unwrap();
+    format!("111122223333.dkr.ecr.{REGION}.amazonaws.com/{repository}:{tag}")
+}
+
 /// A folder with a spec, and an account.
 pub(crate) struct Stage {
     pub(crate) folder: TempDir,

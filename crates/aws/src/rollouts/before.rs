@@ -1,10 +1,12 @@
 //! What is looked at before a rollout: the image, the roles. Must not judge it.
 
 use ecspipe_deploy::ImageState;
-use ecspipe_provision::CloudError;
+use ecspipe_provision::{CloudError, CloudErrorKind};
 
+use super::image::{Manifest, read_configuration, read_manifest};
 use crate::Account;
 use crate::classify::{OrMissing as _, Said as _};
+use crate::fetch::fetch;
 use crate::survey::image_id;
 
 /// The manifests that ECR is to give as they are: an index isn't to be resolved to one of its images.
@@ -14,6 +16,9 @@ const MANIFESTS: [&str; 4] = [
     "application/vnd.oci.image.manifest.v1+json",
     "application/vnd.oci.image.index.v1+json",
 ];
+
+/// Configurations have some kilobytes.
+const LARGEST: usize = 1 << 20;
 
 pub(super) async fn image_state(
     account: &Account,
@@ -33,12 +38,60 @@ pub(super) async fn image_state(
         .await;
     let answer = call.said("ecr", "BatchGetImage").or_missing()?;
     let found = answer.iter().flat_map(|answer| answer.images()).next();
-    Ok(Some(match found {
-        Some(found) => ImageState::Found {
-            architectures: architectures(found.image_manifest().unwrap_or_default()),
+    let Some(found) = found else {
+        return Ok(Some(ImageState::Missing));
+    };
+    let state = match read_manifest(found.image_manifest().unwrap_or_default()) {
+        Manifest::For(architectures) => ImageState::Found { architectures },
+        Manifest::Configured(digest) => configured(account, repository, &digest).await?,
+        Manifest::Silent(why) => ImageState::Unread(why),
+    };
+    Ok(Some(state))
+}
+
+/// What the configuration of a single image says; it is a layer like others.
+async fn configured(
+    account: &Account,
+    repository: &str,
+    digest: &str,
+) -> Result<ImageState, CloudError> {
+    let call = account
+        .ecr
+        .get_download_url_for_layer()
+        .repository_name(repository)
+        .layer_digest(digest)
+        .send()
+        .await;
+    let url = match call.said("ecr", "GetDownloadUrlForLayer") {
+        Ok(answer) => answer.download_url.unwrap_or_default(),
+        Err(error)
+            if matches!(
+                error.kind,
+                CloudErrorKind::NotFound | CloudErrorKind::Refused
+            ) =>
+        {
+            let why = format!("ECR does not give its configuration ({})", error.message);
+            return Ok(ImageState::Unread(why));
+        }
+        Err(error) => return Err(error),
+    };
+    // Where S3 can't be reached, tasks may reach it all the same.
+    let configuration = match fetch(account, &url, LARGEST).await {
+        Ok(configuration) => configuration,
+        Err(error) => {
+            let why = format!(
+                "its configuration can't be fetched from S3 ({})",
+                error.message
+            );
+            return Ok(ImageState::Unread(why));
+        }
+    };
+    Ok(match read_configuration(&configuration) {
+        Ok(architecture) => ImageState::Found {
+            architectures: vec![architecture],
         },
-        None => ImageState::Missing,
-    }))
+        Err(why) => ImageState::Unread(why),
+    })
 }
 
 /// Repository and tag or digest of an image in the caller's registry and region.
@@ -50,23 +103,6 @@ fn own_image<'a>(image: &'a str, account: &str, region: &str) -> Option<(&'a str
         Some((name, digest)) => (name.split(':').next().unwrap_or(name), digest),
         None => path.split_once(':').unwrap_or((path, "latest")),
     })
-}
-
-/// The processors that an index of images names; a single image's manifest doesn't say.
-fn architectures(manifest: &str) -> Vec<String> {
-    let manifest: serde_json::Value = serde_json::from_str(manifest).unwrap_or_default();
-    let images = manifest["manifests"].as_array();
-    let mut found: Vec<String> = images
-        .into_iter()
-        .flatten()
-        .filter_map(|image| image["platform"]["architecture"].as_str())
-        // What attests to an image beside it has none.
-        .filter(|architecture| *architecture != "unknown")
-        .map(ToOwned::to_owned)
-        .collect();
-    found.sort();
-    found.dedup();
-    found
 }
 
 pub(super) async fn role_exists(account: &Account, name: &str) -> Result<bool, CloudError> {

@@ -28,8 +28,14 @@ pub(crate) async fn exec(global: &Global, args: &Deploy, world: &World) -> Resul
         shown.during(queued).await?;
     }
     let id = match &args.image {
-        Some(image) => shown.during(by_image(&place, args, image, &shown)).await?,
-        None => shown.during(by_pipeline(&place, args, &shown)).await?,
+        Some(image) => {
+            let started = by_image(&place, args, image, &shown, world);
+            shown.during(started).await?
+        }
+        None => {
+            let started = by_pipeline(&place, args, &shown, world);
+            shown.during(started).await?
+        }
     };
     if args.detach {
         let (Id::Execution(text) | Id::Deployment(text)) = &id else {
@@ -68,16 +74,24 @@ async fn retire(place: &Place, world: &World) {
     }
 }
 
-async fn by_pipeline(place: &Place, args: &Deploy, shown: &Follow<'_>) -> Result<Id, Failure> {
+async fn by_pipeline(
+    place: &Place,
+    args: &Deploy,
+    shown: &Follow<'_>,
+    world: &World,
+) -> Result<Id, Failure> {
     let bundle = place.bundle().await?;
     place
-        .preflight(&Intent {
-            architecture: place.image_architecture(),
-            roles: &place.rollout_roles(true),
-            bundle: Some(&bundle.sha256),
-            force: args.force,
-            ..Intent::default()
-        })
+        .preflight(
+            &Intent {
+                architecture: place.image_architecture(),
+                roles: &place.rollout_roles(true),
+                bundle: Some(&bundle.sha256),
+                force: args.force,
+                ..Intent::default()
+            },
+            world,
+        )
         .await?;
     // The same bundle asked for twice in a second is one intention.
     let token = format!(
@@ -111,17 +125,21 @@ async fn by_image(
     args: &Deploy,
     image: &str,
     shown: &Follow<'_>,
+    world: &World,
 ) -> Result<Id, Failure> {
     // Says first of all whether the app is made.
     let app_spec = place.app_spec().await?;
     place
-        .preflight(&Intent {
-            image: Some(image),
-            architecture: place.image_architecture(),
-            roles: &place.rollout_roles(false),
-            force: args.force,
-            ..Intent::default()
-        })
+        .preflight(
+            &Intent {
+                image: Some(image),
+                architecture: place.image_architecture(),
+                roles: &place.rollout_roles(false),
+                force: args.force,
+                ..Intent::default()
+            },
+            world,
+        )
         .await?;
     let definition = direct::task_definition(&place.spec, &place.facts, image)?;
     let definition = serde_json::to_value(&definition)

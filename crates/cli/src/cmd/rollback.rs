@@ -26,13 +26,16 @@ pub(crate) async fn exec(global: &Global, args: &Args, world: &World) -> Result<
     // Says first of all whether the app is made.
     let app_spec = place.app_spec().await?;
     place
-        .preflight(&Intent {
-            architecture: place.image_architecture(),
-            roles: &place.rollout_roles(false),
-            force: args.force,
-            replaces: true,
-            ..Intent::default()
-        })
+        .preflight(
+            &Intent {
+                architecture: place.image_architecture(),
+                roles: &place.rollout_roles(false),
+                force: args.force,
+                replaces: true,
+                ..Intent::default()
+            },
+            world,
+        )
         .await?;
     let deployment = match args.to {
         Some(revision) => to_revision(&place, revision, &app_spec, &shown).await?,

@@ -50,7 +50,7 @@ async fn in_the_way(change: impl FnOnce(&mut World), intent: Intent<'_>) -> Vec<
     change(&mut world);
     let memory = Memory::new(world);
     match preflight(&memory, &target(), &intent).await {
-        Ok(()) => Vec::new(),
+        Ok(_) => Vec::new(),
         Err(DeployError::Obstructed(obstacles)) => obstacles
             .into_iter()
             .map(|obstacle| {
@@ -178,6 +178,12 @@ async fn images_and_roles_are_looked_for() {
     for fine in [found(&[]), found(&["amd64", "arm64"])] {
         assert_eq!(in_the_way(state(fine), with_image).await, [""; 0]);
     }
+    let mut world = sound();
+    let unread = ImageState::Unread("nobody answers".to_owned());
+    world.image_states.insert("web:2".to_owned(), unread);
+    let said = preflight(&Memory::new(world), &target(), &with_image).await;
+    let want = "whether image web:2 is for amd64 is not checked: nobody answers";
+    assert_eq!(said.unwrap(), [want]);
     let roles = ["web-task".to_owned(), "web-execution".to_owned()];
     let with_roles = Intent {
         roles: &roles,

@@ -133,7 +133,7 @@ fn preflight(sheet: &mut Sheet<'_>) {
         sheet.allow(
             "ImageBefore",
             "sees whether an image that is deployed without the pipeline is there, and for which processors; it may be in any repository",
-            &["ecr:BatchGetImage"],
+            &["ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"],
             [repositories],
         );
     }

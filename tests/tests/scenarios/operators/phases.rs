@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use super::super::drift;
 use super::super::operate::{add_approval, register_again};
 use super::super::place::{Place, spec};
-use super::super::stage::{REGION, Stage};
+use super::super::stage::{REGION, Stage, built};
 use super::stage;
 
 /// The tutorial's app with a rollout in steps, which has a configuration of its own, and alarms.
@@ -179,6 +179,7 @@ pub(super) async fn prepare() -> Vec<Phase> {
     ];
     finished(&up).await;
     phases.extend(rollouts(&up, &made(&automatic()).await, &in_flight().await));
+    phases.push(for_another_processor().await);
     phases.extend(ends().await);
     phases.extend(private().await);
     phases
@@ -406,6 +407,23 @@ fn automatic() -> String {
     let text = CANARY.replace("approve: { within: 60m }, ", "");
     assert!(!text.contains("approve"));
     text
+}
+
+/// An image that was built for the processor that the app ran on before.
+async fn for_another_processor() -> Phase {
+    let arm = CANARY.replace("port: 80", "port: 80, architecture: arm64");
+    assert!(arm.contains("arm64"));
+    let name = "deploy an image for another processor";
+    phase(name, &arm, "deploy", &pushed().await, |actor| {
+        async move {
+            let image = built(&actor.stage.sandbox, REPOSITORY);
+            let said = format!("image {image} is for amd64, the tasks ask for arm64");
+            actor
+                .says(&format!("deploy --image {image}"), 4, &said)
+                .await
+        }
+        .boxed_local()
+    })
 }
 
 fn rollouts(up: &Stage, flowing: &Stage, waiting: &Stage) -> Vec<Phase> {
