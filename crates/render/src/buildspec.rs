@@ -20,9 +20,8 @@ pub(crate) fn render(spec: &Spec, facts: &Facts) -> Result<String, RenderError> 
         Architecture::X86_64 => "linux/amd64",
         Architecture::Arm64 => "linux/arm64",
     };
-    let (account, region, suffix) = (&facts.account, &facts.region, facts.dns_suffix());
     let context = json!({
-        "repository_uri": format!("{account}.dkr.ecr.{region}.{suffix}/{}", names.app()),
+        "repository_uri": format!("{}/{}", facts.registry(), names.app()),
         "dockerfile": spec.build.dockerfile,
         "context": spec.build.context,
         "platform": platform,

@@ -42,6 +42,16 @@ impl Facts {
         )
     }
 
+    /// The host of the account's own registry of images.
+    pub fn registry(&self) -> String {
+        format!(
+            "{}.dkr.ecr.{}.{}",
+            self.account,
+            self.region,
+            self.dns_suffix()
+        )
+    }
+
     /// The domain under which AWS serves this partition: `amazonaws.com` or `amazonaws.com.cn`.
     pub fn dns_suffix(&self) -> &'static str {
         if self.partition == "aws-cn" {
@@ -80,6 +90,10 @@ mod tests {
             assert_eq!(
                 facts.arn("ecs", "cluster/web"),
                 format!("arn:{partition}:ecs:{region}:111122223333:cluster/web")
+            );
+            assert_eq!(
+                facts.registry(),
+                format!("111122223333.dkr.ecr.{region}.{suffix}")
             );
         }
     }

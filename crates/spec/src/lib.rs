@@ -5,6 +5,7 @@
 pub mod budget;
 mod existing;
 pub mod facts;
+mod image;
 pub mod model;
 pub mod names;
 pub mod problem;
@@ -19,6 +20,7 @@ mod validate;
 pub use budget::Budget;
 pub use existing::{ExistingNames, ExistingNetwork, Given, Reference, Subnets};
 pub use facts::Facts;
+pub use image::ImageAddress;
 pub use model::*;
 pub use names::Names;
 pub use problem::{Problem, ProblemKind};
@@ -58,11 +60,6 @@ pub fn schema() -> serde_json::Value {
 /// The same rule as for `service.image`, for an image that comes from elsewhere.
 pub fn check_image(text: &str) -> Result<(), String> {
     rules::image(text)
-}
-
-/// The region of an image in a private ECR repository; `None` for an image that lies elsewhere.
-pub fn ecr_region(image: &str) -> Option<&str> {
-    rules::ecr_region(image)
 }
 
 /// Whether `text` is written as a region is, such as `eu-central-1`. The same rule as for `region`, for a region that comes

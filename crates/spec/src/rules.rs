@@ -156,18 +156,6 @@ pub(crate) fn image(text: &str) -> Result<(), String> {
     Err(format!("`{}` is not an image", crate::tree::shorten(text)))
 }
 
-/// The region of an image in a private ECR repository.
-pub(crate) fn ecr_region(image: &str) -> Option<&str> {
-    let (host, _) = image.split_once('/')?;
-    let host = host
-        .strip_suffix(".cn")
-        .unwrap_or(host)
-        .strip_suffix(".amazonaws.com")?;
-    let (account, region) = host.split_once(".dkr.ecr.")?;
-    let digits = account.len() == 12 && account.chars().all(|c| c.is_ascii_digit());
-    (digits && is_region(region)).then_some(region)
-}
-
 fn is_tag(tag: &str) -> bool {
     let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-');
     (1..=128).contains(&tag.len()) && tag.chars().all(legal) && !tag.starts_with(['.', '-'])

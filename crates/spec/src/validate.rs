@@ -453,14 +453,14 @@ impl Rules<'_> {
             return None;
         }
         if nat == Nat::None {
-            match (rules::ecr_region(&field.value), region) {
+            match (ImageAddress::of(&field.value).ecr(), region) {
                 (None, _) => {
                     let message = "`nat: none` needs an image in a private ECR repository: nothing else can be pulled";
                     let hint =
                         "`ACCOUNT.dkr.ecr.REGION.amazonaws.com/REPOSITORY:TAG`, or `nat: single`";
                     self.broken(field, message, Some(hint.to_owned()));
                 }
-                (Some(have), Some(want)) if have != want => {
+                (Some((_, have)), Some(want)) if have != want => {
                     let message =
                         format!("`nat: none` reaches ECR in {want} only, the image is in {have}");
                     self.broken(

@@ -2,6 +2,7 @@
 
 use ecspipe_deploy::ImageState;
 use ecspipe_provision::{CloudError, CloudErrorKind};
+use ecspipe_spec::ImageAddress;
 
 use super::image::{Manifest, read_configuration, read_manifest};
 use crate::Account;
@@ -24,10 +25,14 @@ pub(super) async fn image_state(
     account: &Account,
     image: &str,
 ) -> Result<Option<ImageState>, CloudError> {
-    let caller = account.caller().await?;
-    let Some((repository, reference)) = own_image(image, &caller.account, &account.region) else {
+    let ImageAddress {
+        registry,
+        repository,
+        reference,
+    } = ImageAddress::of(image);
+    if registry != account.facts(false).await?.registry() {
         return Ok(None);
-    };
+    }
     let call = account
         .ecr
         .batch_get_image()
@@ -91,17 +96,6 @@ async fn configured(
             architectures: vec![architecture],
         },
         Err(why) => ImageState::Unread(why),
-    })
-}
-
-/// Repository and tag or digest of an image in the caller's registry and region.
-fn own_image<'a>(image: &'a str, account: &str, region: &str) -> Option<(&'a str, &'a str)> {
-    let (host, path) = image.split_once('/')?;
-    let rest = host.strip_prefix(account)?.strip_prefix(".dkr.ecr.")?;
-    rest.strip_prefix(region)?.strip_prefix(".amazonaws.com")?;
-    Some(match path.split_once('@') {
-        Some((name, digest)) => (name.split(':').next().unwrap_or(name), digest),
-        None => path.split_once(':').unwrap_or((path, "latest")),
     })
 }
 

@@ -316,17 +316,11 @@ fn build_project(
         ),
     };
     let facts = place.facts;
-    let registry = format!(
-        "{}.dkr.ecr.{}.{}",
-        facts.account,
-        facts.region,
-        facts.dns_suffix()
-    );
     let environment = [
         ("AWS_ACCOUNT_ID", facts.account.clone()),
         ("CONTEXT", place.spec.build.context.clone()),
         ("DOCKERFILE", place.spec.build.dockerfile.clone()),
-        ("REPOSITORY_URI", format!("{registry}/{images}")),
+        ("REPOSITORY_URI", format!("{}/{images}", facts.registry())),
     ];
     BuildProject {
         name: place.names.app().to_owned(),

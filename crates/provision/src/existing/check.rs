@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use ecspipe_spec::names::RoleName;
-use ecspipe_spec::{Facts, Names, Spec, ecr_region};
+use ecspipe_spec::{Facts, ImageAddress, Names, Spec};
 use ipnet::Ipv4Net;
 use serde_json::Value;
 
@@ -202,7 +202,8 @@ impl Check<'_> {
     /// Without a way to the internet nothing but the region's own ECR can be pulled from.
     fn image_within(&mut self) {
         let image = self.spec.service.image.as_deref();
-        if image.and_then(ecr_region) == Some(self.facts.region.as_str()) {
+        let region = image.and_then(|image| Some(ImageAddress::of(image).ecr()?.1));
+        if region == Some(self.facts.region.as_str()) {
             return;
         }
         let message = match image {
