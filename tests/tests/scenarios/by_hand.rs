@@ -1,15 +1,14 @@
 //! What somebody changes by hand, over the wire as another tool would, and what rollouts move: `plan` tells them apart, `up` puts
 //! the one right and leaves the other. While a rollout is in flight the rest is done, and what waits is named. Time is virtual.
 
-use bytes::Bytes;
 use ecspipe_sandbox::services::ecs::Controller;
-use hyper::Request;
 use serde_json::{Value, json};
 use snapbox::{assert_data_eq, file};
 
 use super::place::{Place, spec};
 use super::redact::redact;
 use super::stage::{REGION, Stage, TUTORIAL};
+use super::wire::{elb_call, json_call};
 
 const NAME: &str = "ecs-deployment-pipeline";
 const ELB: &str = "arn:aws:elasticloadbalancing:eu-central-1:111122223333";
@@ -22,43 +21,14 @@ async fn made(spec: &str) -> Stage {
     stage
 }
 
-fn signed(service: &str) -> hyper::http::request::Builder {
-    let scope = format!("Credential=AKID/20260101/{REGION}/{service}/aws4_request");
-    Request::post("/")
-        .header("host", format!("{service}.{REGION}.amazonaws.com"))
-        .header(
-            "authorization",
-            format!("AWS4-HMAC-SHA256 {scope}, SignedHeaders=host, Signature=0"),
-        )
-}
-
-async fn sent(stage: &Stage, request: Request<Bytes>) {
-    let response = stage.sandbox.handle(request).await;
-    let status = response.status();
-    let text = String::from_utf8_lossy(response.body()).into_owned();
-    assert_eq!(status, 200, "{text}");
-}
-
 /// Somebody changes the default action of a listener.
 async fn point(stage: &Stage, port: u16, action: &[(&str, &str)]) {
     let arn = listener(stage, port);
-    let mut form = format!("Action=ModifyListener&Version=2015-12-01&ListenerArn={arn}");
+    let mut form = format!("ListenerArn={arn}");
     for (name, value) in action {
         form.push_str(&format!("&DefaultActions.member.1.{name}={value}"));
     }
-    let request = signed("elasticloadbalancing")
-        .header("content-type", "application/x-www-form-urlencoded")
-        .body(Bytes::from(form));
-    sent(stage, request.unwrap()).await;
-}
-
-/// Somebody calls a service that speaks JSON.
-async fn json_call(stage: &Stage, service: &str, operation: &str, input: Value) {
-    let request = signed(service)
-        .header("content-type", "application/x-amz-json-1.1")
-        .header("x-amz-target", format!("Target.{operation}"))
-        .body(Bytes::from(input.to_string()));
-    sent(stage, request.unwrap()).await;
+    elb_call(&stage.sandbox, "ModifyListener", &form).await;
 }
 
 fn listener(stage: &Stage, port: u16) -> String {
@@ -76,15 +46,12 @@ async fn group(stage: &Stage, colour: &str) -> String {
 
 /// A target group of somebody else's, which no task is registered with.
 async fn elsewhere(stage: &Stage) -> String {
-    let form = "Action=CreateTargetGroup&Version=2015-12-01&Name=elsewhere&Protocol=HTTP&Port=80&TargetType=ip&VpcId=";
     let place = Place::within(&stage.sandbox, spec(TUTORIAL)).await;
     let vpc = place.inventory().await.owned[&"vpc/main".parse().unwrap()]
         .id
         .clone();
-    let request = signed("elasticloadbalancing")
-        .header("content-type", "application/x-www-form-urlencoded")
-        .body(Bytes::from(format!("{form}{vpc}")));
-    sent(stage, request.unwrap()).await;
+    let form = format!("Name=elsewhere&Protocol=HTTP&Port=80&TargetType=ip&VpcId={vpc}");
+    elb_call(&stage.sandbox, "CreateTargetGroup", &form).await;
     let world = stage.sandbox.world();
     let regions = serde_json::to_value(&*world).unwrap();
     let groups = regions["regions"][REGION]["elbv2"]["groups"]
@@ -120,9 +87,9 @@ async fn what_is_told_apart() {
 
     let cluster =
         json!({"cluster": NAME, "settings": [{"name": "containerInsights", "value": "enhanced"}]});
-    json_call(&stage, "ecs", "UpdateClusterSettings", cluster).await;
+    json_call(&stage.sandbox, "ecs", "UpdateClusterSettings", &cluster).await;
     let retention = json!({"logGroupName": format!("/ecs/{NAME}"), "retentionInDays": 3});
-    json_call(&stage, "logs", "PutRetentionPolicy", retention).await;
+    json_call(&stage.sandbox, "logs", "PutRetentionPolicy", &retention).await;
     let (blue, green) = (group(&stage, "blue").await, group(&stage, "green").await);
     let split = [
         ("Type", "forward"),
@@ -204,12 +171,12 @@ async fn production_is_led_back() {
 
     let arn = listener(&stage, 80);
     assert!(arn.starts_with(ELB), "{arn}");
-    let request = signed("elasticloadbalancing")
-        .header("content-type", "application/x-www-form-urlencoded")
-        .body(Bytes::from(format!(
-            "Action=DeleteListener&Version=2015-12-01&ListenerArn={arn}"
-        )));
-    sent(&stage, request.unwrap()).await;
+    elb_call(
+        &stage.sandbox,
+        "DeleteListener",
+        &format!("ListenerArn={arn}"),
+    )
+    .await;
     assert_eq!(dangers(&stage, 0).await, ["listener_gone up"]);
     stage.run("up --yes").await.exits(0);
     assert!(served(&stage));
@@ -228,7 +195,7 @@ async fn production_is_not_led_to_nothing() {
     )
     .await;
     let none = json!({"cluster": NAME, "service": NAME, "desiredCount": 0});
-    json_call(&stage, "ecs", "UpdateService", none).await;
+    json_call(&stage.sandbox, "ecs", "UpdateService", &none).await;
     stage.minutes(10).await;
     assert_eq!(
         dangers(&stage, 4).await,

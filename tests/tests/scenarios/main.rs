@@ -37,4 +37,5 @@ mod shared;
 mod stage;
 mod tutorial;
 mod visitor;
+mod wire;
 mod zones;

@@ -5,8 +5,7 @@ use snapbox::{assert_data_eq, file};
 
 use super::redact::redact;
 use super::stage::{AUTOMATIC, REGION, Stage, TUTORIAL};
-
-const ECS: &str = "AmazonEC2ContainerServiceV20141113";
+use super::wire::json_call;
 
 async fn made(spec: &str) -> Stage {
     let stage = Stage::new(spec);
@@ -16,37 +15,13 @@ async fn made(spec: &str) -> Stage {
     stage
 }
 
-/// A call over the wire, as somebody else's tool makes it.
-async fn call(stage: &Stage, prefix: &str, service: &str, operation: &str, input: &Value) -> Value {
-    let credential = format!("sandbox/20260101/{REGION}/{service}/aws4_request");
-    let request = http::Request::post("/")
-        .header("host", format!("{service}.{REGION}.amazonaws.com"))
-        .header("content-type", "application/x-amz-json-1.1")
-        .header("x-amz-target", format!("{prefix}.{operation}"))
-        .header(
-            "authorization",
-            format!("AWS4-HMAC-SHA256 Credential={credential}, SignedHeaders=host, Signature=0"),
-        )
-        .body(input.to_string().into())
-        .unwrap();
-    let answer = stage.sandbox.handle(request).await;
-    assert_eq!(answer.status(), 200, "{:?}", answer.body());
-    serde_json::from_slice(answer.body()).unwrap_or_default()
-}
-
 /// Somebody puts a manual approval between source and build.
 pub(crate) async fn add_approval(stage: &Stage) {
-    let (prefix, service) = ("CodePipeline_20150709", "codepipeline");
-    let all = call(stage, prefix, service, "ListPipelines", &json!({})).await;
-    let name = &all["pipelines"][0]["name"];
-    let got = call(
-        stage,
-        prefix,
-        service,
-        "GetPipeline",
-        &json!({"name": name}),
-    )
-    .await;
+    let call = async |operation: &str, input: Value| {
+        json_call(&stage.sandbox, "codepipeline", operation, &input).await
+    };
+    let all = call("ListPipelines", json!({})).await;
+    let got = call("GetPipeline", json!({"name": all["pipelines"][0]["name"]})).await;
     let mut pipeline = got["pipeline"].clone();
     let approval = json!({
         "name": "Check",
@@ -61,20 +36,13 @@ pub(crate) async fn add_approval(stage: &Stage) {
         .as_array_mut()
         .unwrap()
         .insert(1, approval);
-    call(
-        stage,
-        prefix,
-        service,
-        "UpdatePipeline",
-        &json!({"pipeline": pipeline}),
-    )
-    .await;
+    call("UpdatePipeline", json!({"pipeline": pipeline})).await;
 }
 
 /// Registers the newest task definition as so many more revisions.
 pub(crate) async fn register_again(stage: &Stage, times: usize) {
     let newest = json!({"taskDefinition": "web"});
-    let newest = call(stage, ECS, "ecs", "DescribeTaskDefinition", &newest).await;
+    let newest = json_call(&stage.sandbox, "ecs", "DescribeTaskDefinition", &newest).await;
     let mut definition = newest["taskDefinition"].clone();
     for member in [
         "taskDefinitionArn",
@@ -88,7 +56,7 @@ pub(crate) async fn register_again(stage: &Stage, times: usize) {
         definition.as_object_mut().unwrap().remove(member);
     }
     for _ in 0..times {
-        call(stage, ECS, "ecs", "RegisterTaskDefinition", &definition).await;
+        json_call(&stage.sandbox, "ecs", "RegisterTaskDefinition", &definition).await;
     }
 }
 
@@ -179,7 +147,7 @@ async fn a_retired_revision_is_not_gone_back_to() {
     stage.run("deploy --image nginx:1.26").await.exits(0);
     stage.run("deploy --image nginx:1.27").await.exits(0);
     let old = json!({"taskDefinition": "web:2"});
-    call(&stage, ECS, "ecs", "DeregisterTaskDefinition", &old).await;
+    json_call(&stage.sandbox, "ecs", "DeregisterTaskDefinition", &old).await;
     stage
         .run("rollback --to 2 --yes")
         .await
@@ -204,7 +172,7 @@ async fn old_task_definitions_are_retired() {
         .exits(0)
         .says(&["retired web:3"]);
     let active = json!({"familyPrefix": "web", "status": "ACTIVE"});
-    let active = call(&stage, ECS, "ecs", "ListTaskDefinitions", &active).await;
+    let active = json_call(&stage.sandbox, "ecs", "ListTaskDefinitions", &active).await;
     let active = active["taskDefinitionArns"].as_array().unwrap();
     assert_eq!(active.len(), 22, "{active:#?}");
     // One comes, one goes.

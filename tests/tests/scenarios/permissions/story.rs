@@ -10,6 +10,7 @@ use hyper::{Method, Request};
 use serde_json::{Value, json};
 
 use crate::stage::REGION;
+use crate::wire::{answer, json_call, signed};
 
 /// The name of the app, and of most that belongs to it.
 pub(super) const APP: &str = "ecs-deployment-pipeline";
@@ -378,40 +379,16 @@ impl<'a> Story<'a> {
 
     /// Calls an operation that must work.
     async fn ask(&self, service: &str, operation: &str, input: Value) -> Value {
-        let request = Request::post("/")
-            .header("host", format!("{service}.{REGION}.amazonaws.com"))
-            .header("authorization", authorization(service))
-            .header("content-type", "application/x-amz-json-1.1")
-            .header("x-amz-target", format!("Target.{operation}"))
-            .body(Bytes::from(input.to_string()))
-            .unwrap();
-        let response = self.sandbox.handle(request).await;
-        let text = String::from_utf8_lossy(response.body()).into_owned();
-        assert_eq!(response.status(), 200, "{service} {operation}: {text}");
-        serde_json::from_str(&text).unwrap_or_default()
+        json_call(self.sandbox, service, operation, &input).await
     }
 
     async fn s3(&self, method: Method, uri: &str, body: Bytes) -> Bytes {
-        let request = Request::builder()
-            .method(method)
-            .uri(uri)
-            .header("host", format!("s3.{REGION}.amazonaws.com"))
-            .header("authorization", authorization("s3"))
-            .body(body)
-            .unwrap();
-        let response = self.sandbox.handle(request).await;
-        assert_eq!(response.status(), 200, "{uri}: {:?}", response.body());
-        response.into_body()
+        let request = signed(Request::builder().method(method).uri(uri), "s3").body(body);
+        answer(self.sandbox, request.unwrap()).await
     }
 }
 
 /// Lets virtual time pass.
 async fn pass(seconds: u64) {
     tokio::time::advance(Duration::from_secs(seconds)).await;
-}
-
-fn authorization(service: &str) -> String {
-    format!(
-        "AWS4-HMAC-SHA256 Credential=AKID/20260101/{REGION}/{service}/aws4_request, SignedHeaders=host, Signature=0"
-    )
 }
