@@ -74,8 +74,14 @@ mod tests {
     #[test]
     fn a_registry_of_ecr_names_account_and_region() {
         for (host, want) in [
-            ("111122223333.dkr.ecr.eu-central-1.amazonaws.com", Some("eu-central-1")),
-            ("111122223333.dkr.ecr.cn-north-1.amazonaws.com.cn", Some("cn-north-1")),
+            (
+                "111122223333.dkr.ecr.eu-central-1.amazonaws.com",
+                Some("eu-central-1"),
+            ),
+            (
+                "111122223333.dkr.ecr.cn-north-1.amazonaws.com.cn",
+                Some("cn-north-1"),
+            ),
             ("1111.dkr.ecr.eu-central-1.amazonaws.com", None),
             ("111122223333.dkr.ecr.eu-central-1.example.com", None),
             ("public.ecr.aws", None),

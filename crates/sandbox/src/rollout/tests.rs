@@ -255,16 +255,15 @@ impl Account {
 
     /// Registers a definition with the image's tag and deploys it; answers the deployment's id.
     pub(crate) async fn deploy(&self, tag: &str) -> String {
-        let registered = self
-            .ok("ecs", "RegisterTaskDefinition", definition(tag))
-            .await;
-        self.deploy_spec(&app_spec_of(
-            registered["taskDefinition"]["taskDefinitionArn"]
-                .as_str()
-                .unwrap(),
-        ))
-        .await
-        .unwrap()
+        self.deploy_definition(definition(tag)).await
+    }
+
+    /// Registers a definition and deploys it; answers the deployment's id.
+    pub(crate) async fn deploy_definition(&self, definition: Value) -> String {
+        let registered = self.ok("ecs", "RegisterTaskDefinition", definition).await;
+        let arn = &registered["taskDefinition"]["taskDefinitionArn"];
+        let spec = app_spec_of(arn.as_str().unwrap());
+        self.deploy_spec(&spec).await.unwrap()
     }
 
     pub(crate) async fn deploy_spec(&self, spec: &str) -> Result<String, (u16, String)> {
@@ -868,11 +867,7 @@ async fn crashing_and_missing_images_fail_as_well() {
             input["containerDefinitions"][0]["image"] =
                 json!("111122223333.dkr.ecr.eu-central-1.amazonaws.com/web:gone");
         }
-        let registered = account.ok("ecs", "RegisterTaskDefinition", input).await;
-        let arn = registered["taskDefinition"]["taskDefinitionArn"]
-            .as_str()
-            .unwrap();
-        let id = account.deploy_spec(&app_spec_of(arn)).await.unwrap();
+        let id = account.deploy_definition(input).await;
         pass(120).await;
         let stopped = account
             .ok(

@@ -236,14 +236,7 @@ async fn a_container_whose_own_check_fails_ends_its_task() {
     let mut input = definition("bad");
     input["containerDefinitions"][0]["healthCheck"] =
         json!({"command": ["CMD", "true"], "interval": 5, "retries": 2, "startPeriod": 4});
-    let registered = account.ok("ecs", "RegisterTaskDefinition", input).await;
-    let arn = registered["taskDefinition"]["taskDefinitionArn"]
-        .as_str()
-        .unwrap();
-    account
-        .deploy_spec(&crate::rollout::tests::app_spec_of(arn))
-        .await
-        .unwrap();
+    account.deploy_definition(input).await;
     pass(60).await;
     let stopped = tasks(&account, "STOPPED").await;
     let words = words(stopped.first().unwrap());
@@ -253,12 +246,16 @@ async fn a_container_whose_own_check_fails_ends_its_task() {
     );
 }
 
-/// Puts an image into the account's repository `web`; answers its URI.
-async fn pushed(account: &Account, image: Image) -> String {
+/// Puts an image into the account's repository `web`, and deploys it.
+async fn deploy_pushed(account: &Account, image: Image) {
     let input = json!({"repositoryName": "web"});
     account.ok("ecr", "CreateRepository", input).await;
     let digest = ecr::push(&mut account.sandbox.world(), REGION, "web", "one", image).unwrap();
-    format!("111122223333.dkr.ecr.{REGION}.amazonaws.com/web@{digest}")
+    let uri = format!("111122223333.dkr.ecr.{REGION}.amazonaws.com/web@{digest}");
+    let mut input = definition("1");
+    input["containerDefinitions"][0]["image"] = json!(uri);
+    account.deploy_definition(input).await;
+    pass(60).await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -272,16 +269,7 @@ async fn an_image_for_another_processor_does_not_run() {
             architectures: built.iter().map(ToString::to_string).collect(),
             ..Image::default()
         };
-        let uri = pushed(&account, image).await;
-        let mut input = definition("1");
-        input["containerDefinitions"][0]["image"] = json!(uri);
-        let registered = account.ok("ecs", "RegisterTaskDefinition", input).await;
-        let arn = registered["taskDefinition"]["taskDefinitionArn"]
-            .as_str()
-            .unwrap();
-        let spec = crate::rollout::tests::app_spec_of(arn);
-        account.deploy_spec(&spec).await.unwrap();
-        pass(60).await;
+        deploy_pushed(&account, image).await;
         let stopped = tasks(&account, "STOPPED").await;
         let first = stopped.first().unwrap();
         assert!(words(first).starts_with(want), "{}", words(first));
@@ -307,16 +295,7 @@ async fn an_image_brings_its_fault_along() {
         fault: Some(TaskFault::of_label(r#"{"crash": {"exit_code": 9}}"#).unwrap()),
         ..Image::default()
     };
-    let uri = pushed(&account, image).await;
-    let mut input = definition("1");
-    input["containerDefinitions"][0]["image"] = json!(uri);
-    let registered = account.ok("ecs", "RegisterTaskDefinition", input).await;
-    let arn = registered["taskDefinition"]["taskDefinitionArn"]
-        .as_str()
-        .unwrap();
-    let spec = crate::rollout::tests::app_spec_of(arn);
-    account.deploy_spec(&spec).await.unwrap();
-    pass(60).await;
+    deploy_pushed(&account, image).await;
     let stopped = tasks(&account, "STOPPED").await;
     assert_eq!(stopped.first().unwrap()["containers"][0]["exitCode"], 9);
 }
