@@ -961,20 +961,14 @@ async fn health(
 ) -> Result<BTreeMap<String, Health>, CloudError> {
     let groups = groups(account, target).await?;
     let each = groups.into_iter().map(|(name, arn)| async move {
-        let call = account
-            .elb
-            .describe_target_health()
-            .target_group_arn(arn)
-            .send()
-            .await;
-        let answer = call
-            .said("elasticloadbalancing", "DescribeTargetHealth")
-            .or_missing()?;
-        let states = answer
+        let found = target_group::health(account, &arn).await?;
+        if found.is_none() {
+            known(account).groups.remove(&name);
+        }
+        let found = found.unwrap_or_default();
+        let failing = found.iter().filter_map(failing_target).collect();
+        let states: Vec<_> = found
             .iter()
-            .flat_map(|answer| answer.target_health_descriptions());
-        let failing = states.clone().filter_map(failing_target).collect();
-        let states: Vec<_> = states
             .filter_map(|target| target.target_health().and_then(|health| health.state()))
             .collect();
         let count = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
@@ -992,9 +986,6 @@ async fn health(
                 .contains(state)
             })
             .count();
-        if answer.is_none() {
-            known(account).groups.remove(&name);
-        }
         Ok::<_, CloudError>((
             name,
             Health {

@@ -1,8 +1,8 @@
 //! Target groups with health check and attributes. Must not register targets: ECS does.
 
 use aws_sdk_elasticloadbalancingv2::types::{
-    Matcher, TargetGroup as Found, TargetGroupAttribute, TargetHealthReasonEnum,
-    TargetHealthStateEnum,
+    Matcher, TargetGroup as Found, TargetGroupAttribute, TargetHealthDescription,
+    TargetHealthReasonEnum, TargetHealthStateEnum,
 };
 use ecspipe_provision::resource::{HealthCheck, TargetGroup};
 use ecspipe_provision::{CloudError, Have, Kind, Progress, Scope, Tags, Targets};
@@ -65,8 +65,11 @@ pub(crate) async fn named(
     Ok(answer.map(|answer| answer.target_groups().to_vec()))
 }
 
-/// How the targets of a group stand; there are none where it is gone. Those that drain don't count.
-pub(crate) async fn targets(account: &Account, arn: &str) -> Result<Targets, CloudError> {
+/// The targets of a group; `None` where it is gone.
+pub(crate) async fn health(
+    account: &Account,
+    arn: &str,
+) -> Result<Option<Vec<TargetHealthDescription>>, CloudError> {
     let call = account
         .elb
         .describe_target_health()
@@ -76,11 +79,14 @@ pub(crate) async fn targets(account: &Account, arn: &str) -> Result<Targets, Clo
     let answer = call
         .said("elasticloadbalancing", "DescribeTargetHealth")
         .or_missing()?;
+    Ok(answer.map(|answer| answer.target_health_descriptions.unwrap_or_default()))
+}
+
+/// How the targets of a group stand; there are none where it is gone. Those that drain don't count.
+pub(crate) async fn targets(account: &Account, arn: &str) -> Result<Targets, CloudError> {
+    let found = health(account, arn).await?.unwrap_or_default();
     let mut targets = Targets::default();
-    let found = answer
-        .iter()
-        .flat_map(|answer| answer.target_health_descriptions());
-    for health in found.filter_map(|target| target.target_health()) {
+    for health in found.iter().filter_map(|target| target.target_health()) {
         match health.state() {
             Some(TargetHealthStateEnum::Healthy) => targets.healthy += 1,
             Some(TargetHealthStateEnum::Initial) => targets.starting += 1,
