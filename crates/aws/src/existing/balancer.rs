@@ -7,7 +7,7 @@ use ecspipe_provision::existing::{Candidate, Depth, Listener, LoadBalancer, Secu
 use ecspipe_spec::Reference;
 
 use super::{Sought, carries, security_groups};
-use crate::classify::{OrMissing as _, Said as _};
+use crate::classify::Said as _;
 use crate::kinds::{listener, load_balancer};
 use crate::{Account, all};
 
@@ -52,25 +52,15 @@ async fn candidates(
     account: &Account,
     reference: &Reference,
 ) -> Result<Vec<Candidate<FoundBalancer>>, CloudError> {
-    let found = match reference {
+    let found: Vec<FoundBalancer> = match reference {
         Reference::Name(name) => load_balancer::describe(account, name)
             .await?
             .into_iter()
             .collect(),
-        Reference::Id(arn) => {
-            let call = account
-                .elb
-                .describe_load_balancers()
-                .load_balancer_arns(arn)
-                .send()
-                .await;
-            let answer = call
-                .said("elasticloadbalancing", "DescribeLoadBalancers")
-                .or_missing()?;
-            answer
-                .map(|answer| answer.load_balancers().to_vec())
-                .unwrap_or_default()
-        }
+        Reference::Id(arn) => load_balancer::by_arn(account, arn)
+            .await?
+            .into_iter()
+            .collect(),
         Reference::Tags(want) => {
             let every = every(account).await?;
             let arns = every.iter().map(arn_of).collect();

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use aws_sdk_iam::types::{EntityType, Policy as FoundPolicy, PolicyScopeType};
+use aws_sdk_iam::types::{Policy as FoundPolicy, PolicyScopeType};
 use ecspipe_provision::CloudError;
 use ecspipe_provision::existing::{Candidate, Depth, Role, only};
 use ecspipe_spec::names::RoleName;
@@ -84,33 +84,18 @@ async fn by_name(account: &Account, name: &str) -> Result<Vec<Candidate<Role>>, 
 
 /// All roles of the account, once for all references.
 async fn list(account: &Account) -> Result<Vec<Listed>, CloudError> {
-    let mut found = Vec::new();
-    let mut marker = None;
-    loop {
-        let call = account
-            .iam
-            .get_account_authorization_details()
-            .filter(EntityType::Role)
-            .max_items(1000)
-            .set_marker(marker.take())
-            .send()
-            .await;
-        let page = call.said("iam", "GetAccountAuthorizationDetails")?;
-        for detail in page.role_detail_list() {
-            let tags = detail.tags().iter();
-            found.push(Listed {
-                role: Role {
-                    arn: detail.arn().unwrap_or_default().to_owned(),
-                    trust: role::document(detail.assume_role_policy_document())?,
-                },
-                tags: plain(tags.map(|tag| (Some(tag.key()), Some(tag.value())))),
-            });
-        }
-        marker = page.marker().map(ToOwned::to_owned);
-        if !page.is_truncated() || marker.is_none() {
-            return Ok(found);
-        }
-    }
+    let found = role::fetch(account).await?;
+    let listed = found.iter().map(|detail| {
+        let tags = detail.tags().iter();
+        Ok(Listed {
+            role: Role {
+                arn: detail.arn().unwrap_or_default().to_owned(),
+                trust: role::document(detail.assume_role_policy_document())?,
+            },
+            tags: plain(tags.map(|tag| (Some(tag.key()), Some(tag.value())))),
+        })
+    });
+    listed.collect()
 }
 
 /// The ARN of a managed policy: the account's own, or AWS's.

@@ -52,6 +52,20 @@ pub(crate) async fn describe(account: &Account, name: &str) -> Result<Option<Fou
     Ok(answer.and_then(|answer| answer.load_balancers().first().cloned()))
 }
 
+/// The same by its ARN.
+pub(crate) async fn by_arn(account: &Account, arn: &str) -> Result<Option<Found>, CloudError> {
+    let call = account
+        .elb
+        .describe_load_balancers()
+        .load_balancer_arns(arn)
+        .send()
+        .await;
+    let answer = call
+        .said("elasticloadbalancing", "DescribeLoadBalancers")
+        .or_missing()?;
+    Ok(answer.and_then(|answer| answer.load_balancers().first().cloned()))
+}
+
 fn seen(balancer: &Found, balancing: &Balancing) -> Seen {
     let arn = balancer.load_balancer_arn().unwrap_or_default();
     let name = balancer.load_balancer_name().unwrap_or_default();
@@ -243,19 +257,8 @@ async fn remove_failed(
 
 async fn wait_active(account: &Account, arn: &str, progress: &Progress) -> Result<(), CloudError> {
     let active = || async {
-        let call = account
-            .elb
-            .describe_load_balancers()
-            .load_balancer_arns(arn)
-            .send()
-            .await;
-        let answer = call
-            .said("elasticloadbalancing", "DescribeLoadBalancers")
-            .or_missing()?;
-        let state = answer
-            .as_ref()
-            .and_then(|answer| answer.load_balancers().first())
-            .and_then(|balancer| balancer.state());
+        let balancer = by_arn(account, arn).await?;
+        let state = balancer.as_ref().and_then(|balancer| balancer.state());
         match state.and_then(|state| state.code()) {
             Some(LoadBalancerStateEnum::Active | LoadBalancerStateEnum::ActiveImpaired) => {
                 Ok(Some(()))
@@ -387,20 +390,7 @@ async fn remove(account: &Account, arn: &str, progress: &Progress) -> Result<(),
         }
         done => done?,
     };
-    let gone = || async {
-        let call = account
-            .elb
-            .describe_load_balancers()
-            .load_balancer_arns(arn)
-            .send()
-            .await;
-        let answer = call
-            .said("elasticloadbalancing", "DescribeLoadBalancers")
-            .or_missing()?;
-        Ok(answer
-            .is_none_or(|answer| answer.load_balancers().is_empty())
-            .then_some(()))
-    };
+    let gone = || async { Ok(by_arn(account, arn).await?.is_none().then_some(())) };
     account
         .pace
         .until(progress, "the load balancer to be gone", LATER, gone)

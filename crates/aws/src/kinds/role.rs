@@ -26,7 +26,7 @@ pub(crate) async fn list(view: &View, scope: &Scope) -> Result<Vec<Have>, CloudE
 }
 
 /// All roles of the account, some hundreds a page.
-async fn fetch(account: &Account) -> Result<Vec<RoleDetail>, CloudError> {
+pub(crate) async fn fetch(account: &Account) -> Result<Vec<RoleDetail>, CloudError> {
     let mut found = Vec::new();
     let mut marker = None;
     loop {
