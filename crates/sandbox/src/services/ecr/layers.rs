@@ -7,7 +7,8 @@ use bytes::Bytes;
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
-use super::{Repository, configuration, digest, invalid, processors, repository, required};
+use super::manifest::{configuration, digest, processors};
+use super::{Repository, invalid, repository, required};
 use crate::clock::{self, Millis};
 use crate::runtime::Image;
 use crate::wire::{Call, Fault, Reply, rest};
