@@ -3,6 +3,7 @@
 mod before;
 mod image;
 mod reasons;
+mod traffic;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{MutexGuard, PoisonError};
@@ -16,9 +17,10 @@ use ecspipe_deploy as deploy;
 use ecspipe_deploy::{
     Action, AfterStop, Alarm, Answer, Build, CloudFailure, Deployment, DeploymentSummary,
     DeploymentWait, Execution, ExecutionSummary, FailingTarget, FailureKind, Fault, GroupSettings,
-    Health, ImageState, LifecycleEvent, Listeners, LogEvent, LogPage, LogQuery, LogStream,
-    NewDeployment, Revision, RollbackInfo, Rollouts, Route, Routing, SHA256_METADATA, ServiceState,
-    Stage, StepStatus, StoppedTask, StoredBundle, Target, TaskSet, Timestamp, Trigger, Which,
+    Health, ImageState, LifecycleEvent, Listener, Listeners, LogEvent, LogPage, LogQuery,
+    LogStream, NewDeployment, Revision, RollbackInfo, Rollouts, Routing, SHA256_METADATA,
+    ServiceState, Stage, StepStatus, StoppedTask, StoredBundle, Target, TaskSet, Timestamp,
+    Trigger, Which,
 };
 use ecspipe_provision::CloudError;
 use ecspipe_provision::cloud::{APP_TAG, RESOURCE_TAG};
@@ -26,9 +28,7 @@ use ecspipe_spec::taskdef;
 use futures::FutureExt as _;
 
 use crate::classify::{OrMissing as _, Said as _, failure, local};
-use crate::kinds::{
-    listener, load_balancer, service, target_group, task_definition, unrepeated, unsaid,
-};
+use crate::kinds::{service, target_group, task_definition, unrepeated, unsaid};
 use crate::{Account, all};
 
 impl Rollouts for Account {
@@ -146,7 +146,24 @@ impl Rollouts for Account {
     }
 
     fn listeners<'a>(&'a self, target: &'a Target) -> Answer<'a, Listeners> {
-        listeners(self, target).map(failed).boxed()
+        traffic::listeners(self, target).map(failed).boxed()
+    }
+
+    fn forward<'a>(
+        &'a self,
+        target: &'a Target,
+        listener: Listener,
+        target_group: &'a str,
+    ) -> Answer<'a, ()> {
+        traffic::forward(self, target, listener, target_group)
+            .map(failed)
+            .boxed()
+    }
+
+    fn delete_task_set<'a>(&'a self, target: &'a Target, id: &'a str) -> Answer<'a, ()> {
+        traffic::delete_task_set(self, target, id)
+            .map(failed)
+            .boxed()
     }
 
     fn health<'a>(&'a self, target: &'a Target) -> Answer<'a, BTreeMap<String, Health>> {
@@ -661,6 +678,7 @@ fn task_set(set: &cd::EcsTaskSet) -> TaskSet {
         traffic_weight: Some(set.traffic_weight()),
         target_group: text(set.target_group().and_then(|group| group.name())),
         task_definition: None,
+        created: None,
     }
 }
 
@@ -848,6 +866,7 @@ async fn service_state(account: &Account, target: &Target) -> Result<ServiceStat
                 .map(|name| (*name).to_owned())
         }),
         task_definition: text(set.task_definition()),
+        created: time(set.created_at()),
     });
     Ok(ServiceState {
         status: found.status().unwrap_or_default().to_owned(),
@@ -914,45 +933,6 @@ pub(crate) struct Known {
 
 fn known(account: &Account) -> MutexGuard<'_, Known> {
     account.known.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-async fn listeners(account: &Account, target: &Target) -> Result<Listeners, CloudError> {
-    let name = &target.load_balancer;
-    let before = known(account).balancers.get(name).cloned();
-    let arn = match before {
-        Some(arn) => arn,
-        None => {
-            let Some(balancer) = load_balancer::describe(account, name).await? else {
-                return Ok(Listeners::default());
-            };
-            balancer.load_balancer_arn().unwrap_or_default().to_owned()
-        }
-    };
-    let found = listener::of_balancer(account, &arn).await?;
-    // One that has none may have been deleted, and made anew with another ARN.
-    if found.is_empty() {
-        known(account).balancers.remove(name);
-    } else {
-        known(account).balancers.insert(name.clone(), arn);
-    }
-    let routes = |arn: &Option<String>, port: u16| {
-        let wanted = found.iter().find(|listener| match arn {
-            Some(arn) => listener.listener_arn() == Some(arn),
-            None => listener.port() == Some(i32::from(port)),
-        });
-        let forwards = wanted.map(listener::forward).unwrap_or_default();
-        forwards
-            .into_iter()
-            .map(|forward| Route {
-                target_group: name_in(&forward.target_group).to_owned(),
-                weight: i64::from(forward.weight),
-            })
-            .collect()
-    };
-    Ok(Listeners {
-        production: routes(&target.production_listener, target.production_port),
-        test: routes(&target.test_listener, target.test_port),
-    })
 }
 
 async fn health(

@@ -119,7 +119,7 @@ pub enum Command {
     Reroute(Reroute),
     /// Stop the rollout in flight, and roll it back.
     Stop(Stop),
-    /// Go back to the last good version, or to one that is named.
+    /// Go back to the last good version, or to one that is named; put back what a stop has left half way.
     Rollback(Rollback),
     /// Answer whatever waits for a person: a rollout at Ready, or a manual approval of the pipeline.
     Approve(Approve),

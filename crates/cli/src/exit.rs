@@ -40,7 +40,7 @@ impl Exit {
     /// What the end of a rollout means.
     pub fn of_verdict(verdict: &Verdict) -> Self {
         match verdict {
-            Verdict::Succeeded => Self::Done,
+            Verdict::Succeeded { .. } => Self::Done,
             Verdict::StillRunning { .. } => Self::Running,
             Verdict::WaitingForHuman { .. } => Self::Waiting,
             Verdict::RolledBack { .. }

@@ -9,6 +9,7 @@ use tokio::time::sleep;
 use crate::error::{DeployError, FailureKind};
 use crate::event::{Event, Verdict, Wait};
 use crate::follow::{self, FollowOptions, Id, OnEvent, Poll, WaitUntil};
+use crate::half_way::HalfWay;
 use crate::rollout::{self, Phase};
 use crate::rollouts::{AfterStop, DeploymentSummary, DeploymentWait, Rollouts, Target, Which};
 use crate::snapshot::{DeploymentStatus, TaskSet, TaskSetStatus};
@@ -52,7 +53,7 @@ pub enum Stopped {
     },
 }
 
-/// How going back was begun.
+/// How going back was begun, or done.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Rollback {
     /// A deployment was in flight: it was stopped, and CodeDeploy takes the traffic back.
@@ -60,6 +61,8 @@ pub enum Rollback {
         /// The deployment, whose end is to be followed.
         deployment: String,
     },
+    /// A deployment had been stopped half way: the primary tasks serve again, alone. There is nothing to follow.
+    PutBack(HalfWay),
     /// A new deployment of an older task definition was created.
     Created {
         /// The deployment, whose end is to be followed.
@@ -167,7 +170,7 @@ pub async fn stop(
 
 /// Goes back to the last good task definition: that of the newest deployment that succeeded before the live one, with
 /// another definition, and that was not itself rolled back since. A deployment in flight is stopped instead, and its
-/// traffic taken back. `app_spec` makes an AppSpec of a task definition's ARN.
+/// traffic taken back; so is the traffic that one has left [`HalfWay`]. `app_spec` makes an AppSpec of a task definition's ARN.
 pub async fn rollback(
     rollouts: &dyn Rollouts,
     target: &Target,
@@ -192,6 +195,11 @@ pub async fn rollback(
         });
     }
     let service = rollouts.service(target).await?;
+    let listeners = rollouts.listeners(target).await?;
+    if let Some(half_way) = HalfWay::of(&service, &listeners) {
+        half_way.put_back(rollouts, target, on_event).await?;
+        return Ok(Rollback::PutBack(half_way));
+    }
     let live = live(&service.task_sets)
         .and_then(|set| set.task_definition.clone())
         .or(service.task_definition);

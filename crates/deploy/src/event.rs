@@ -338,6 +338,13 @@ pub enum Event {
         /// The percentage that the new tasks get, where that is known.
         percent: Option<u8>,
     },
+    /// What a stopped deployment had left half way is put back: both listeners lead to the primary tasks alone.
+    PutBack {
+        /// The target group of the primary tasks.
+        target_group: String,
+        /// The ids of the newer task sets, which go.
+        task_sets: Vec<String>,
+    },
     /// The rollout waits for something now.
     WaitEntered {
         /// For what.
@@ -498,6 +505,11 @@ pub enum Wait {
         /// The deployment.
         deployment: String,
     },
+    /// The checks against the test listener, which continue or stop the deployment.
+    Checks {
+        /// The deployment.
+        deployment: String,
+    },
     /// Production traffic, which moves in steps.
     Traffic {
         /// The deployment.
@@ -545,8 +557,11 @@ pub enum Verdict {
         /// When AWS gives up waiting.
         until: Option<Timestamp>,
     },
-    /// The new version serves production.
-    Succeeded,
+    /// What was rolled out serves production.
+    Succeeded {
+        /// The ARN of its task definition, where a deployment was seen.
+        task_definition: Option<String>,
+    },
     /// The new version was refused, and the old one serves production.
     RolledBack {
         /// Why.

@@ -462,21 +462,10 @@ impl<'a> Follower<'a> {
                     )
                 }
                 WaitUntil::Point(point) => {
-                    rollout::has_reached(&self.known, point) || self.is_blocked(&verdict)
+                    rollout::has_reached(&self.known, point)
+                        || matches!(verdict, Verdict::WaitingForHuman { .. })
                 }
             }
-    }
-
-    /// Whether it goes on only when a person says so.
-    fn is_blocked(&self, verdict: &Verdict) -> bool {
-        match verdict {
-            Verdict::WaitingForHuman {
-                waiting_for: Wait::Reroute { .. },
-                ..
-            } => !self.watchman.decides(),
-            Verdict::WaitingForHuman { .. } => true,
-            _ => false,
-        }
     }
 
     /// One look at AWS: passes on what is new.
@@ -500,6 +489,8 @@ impl<'a> Follower<'a> {
         };
         let mut current = rollout::carry(&self.known, fetched);
         self.look_closer(&mut current, on_event).await;
+        // Who leaves at Ready checks nothing.
+        current.checked = self.options.until != WaitUntil::Ready && self.watchman.decides();
         let events = rollout::events(&self.known, &current);
         self.known = current;
         let news = !events.is_empty();

@@ -127,8 +127,8 @@ impl<'a> Watchman<'a> {
         }
         let waits = matches!(
             rollout::verdict(known),
-            Verdict::WaitingForHuman {
-                waiting_for: Wait::Reroute { .. },
+            Verdict::StillRunning {
+                waiting_for: Wait::Checks { .. },
                 ..
             }
         );

@@ -35,6 +35,7 @@ pub mod error;
 pub mod event;
 pub mod follow;
 pub mod guard;
+pub mod half_way;
 #[cfg(feature = "fake")]
 pub mod memory;
 pub mod operations;
@@ -59,6 +60,7 @@ pub use follow::{
     logs, resolve,
 };
 pub use guard::{Checks, Guard, Page, Prober};
+pub use half_way::HalfWay;
 pub use jiff::Timestamp;
 pub use operations::*;
 pub use preflight::{Intent, Obstacle, preflight, queue};

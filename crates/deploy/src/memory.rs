@@ -11,6 +11,7 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
 
 use crate::error::{CloudFailure, FailureKind};
+use crate::event::Listener;
 use crate::rollout::{self, Phase};
 use crate::rollouts::{
     AfterStop, Answer, DeploymentSummary, DeploymentWait, ExecutionSummary, ImageState, LogEvent,
@@ -19,7 +20,8 @@ use crate::rollouts::{
 };
 use crate::snapshot::{
     Alarm, Build, Deployment, DeploymentStatus, Execution, ExecutionStatus, Fault, GroupSettings,
-    Health, Listeners, LogStream, ROLLBACK_CREATOR, RollbackInfo, Snapshot, StoppedTask, Trigger,
+    Health, Listeners, LogStream, ROLLBACK_CREATOR, RollbackInfo, Route, Snapshot, StoppedTask,
+    Trigger,
 };
 
 /// What a test changes in the world.
@@ -609,6 +611,35 @@ impl Rollouts for Memory {
 
     fn listeners<'a>(&'a self, _: &'a Target) -> Answer<'a, Listeners> {
         self.call("DescribeListeners", "", |world| Ok(world.listeners.clone()))
+    }
+
+    fn forward<'a>(
+        &'a self,
+        _: &'a Target,
+        listener: Listener,
+        target_group: &'a str,
+    ) -> Answer<'a, ()> {
+        let argument = format!("{listener:?} {target_group}");
+        self.call("ModifyListener", &argument, move |world| {
+            let routes = vec![Route {
+                target_group: target_group.to_owned(),
+                weight: 1,
+            }];
+            match listener {
+                Listener::Production => world.listeners.production = routes,
+                Listener::Test => world.listeners.test = routes,
+            }
+            Ok(())
+        })
+    }
+
+    fn delete_task_set<'a>(&'a self, _: &'a Target, id: &'a str) -> Answer<'a, ()> {
+        self.call("DeleteTaskSet", id, move |world| {
+            if let Some(service) = &mut world.service {
+                service.task_sets.retain(|set| set.id != id);
+            }
+            Ok(())
+        })
     }
 
     fn health<'a>(&'a self, _: &'a Target) -> Answer<'a, BTreeMap<String, Health>> {

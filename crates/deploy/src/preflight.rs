@@ -1,7 +1,7 @@
 //! What stands in the way of a rollout, found before anything is made: everything at once, each with its way out. [`preflight`]
 //! asks, [`obstacles`] judges and is pure. Must not change anything.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use futures::future::try_join_all;
@@ -12,6 +12,7 @@ use crate::act::live;
 use crate::error::{CloudFailure, DeployError};
 use crate::event::Event;
 use crate::follow::{OnEvent, Poll, or_none};
+use crate::half_way::HalfWay;
 use crate::rollouts::{DeploymentSummary, ImageState, Rollouts, ServiceState, Target, Which};
 use crate::snapshot::{Alarm, AlarmState, Health, Listeners, Route};
 use crate::start::running_same;
@@ -35,8 +36,9 @@ pub struct Intent<'a> {
     pub bundle: Option<&'a str>,
     /// Go on although production has no healthy target, or an alarm fires.
     pub force: bool,
-    /// Whether a deployment in flight is an obstacle: who rolls back stops it instead.
-    pub replaces: bool,
+    /// Whether this goes back to the last good version: that ends a deployment in flight, and what one has left half way, so that
+    /// neither is an obstacle.
+    pub goes_back: bool,
 }
 
 /// What was found.
@@ -181,7 +183,7 @@ async fn look(
 pub fn obstacles(found: &Found, target: &Target, intent: &Intent<'_>) -> Vec<Obstacle> {
     let mut obstacles = Vec::new();
     let mut add = |what: String, next: String| obstacles.push(Obstacle { what, next });
-    if let Some(deployment) = found.in_flight.as_ref().filter(|_| !intent.replaces) {
+    if let Some(deployment) = found.in_flight.as_ref().filter(|_| !intent.goes_back) {
         let id = &deployment.id;
         add(
             format!("deployment {id} is in flight ({})", deployment.status),
@@ -192,7 +194,7 @@ pub fn obstacles(found: &Found, target: &Target, intent: &Intent<'_>) -> Vec<Obs
     }
     // What moves is a rollout's own; what stands still must be in order.
     if found.in_flight.is_none() {
-        traffic(found, target, &mut add);
+        traffic(found, target, intent, &mut add);
         health(found, intent, &mut add);
     }
     for alarm in found
@@ -219,7 +221,12 @@ pub fn obstacles(found: &Found, target: &Target, intent: &Intent<'_>) -> Vec<Obs
 }
 
 /// Production must go to where the primary tasks are, and nowhere else: CodeDeploy refuses to begin otherwise.
-fn traffic(found: &Found, target: &Target, add: &mut impl FnMut(String, String)) {
+fn traffic(
+    found: &Found,
+    target: &Target,
+    intent: &Intent<'_>,
+    add: &mut impl FnMut(String, String),
+) {
     let Some(service) = &found.service else {
         return;
     };
@@ -230,43 +237,54 @@ fn traffic(found: &Found, target: &Target, add: &mut impl FnMut(String, String))
         );
         return;
     }
-    let Some(primary) = live(&service.task_sets).and_then(|set| set.target_group.as_deref()) else {
+    let half_way = HalfWay::of(service, &found.listeners).filter(|_| !intent.goes_back);
+    let Some((primary, production)) = half_way
+        .as_ref()
+        .and_then(|left| Some((&left.target_group, left.production()?)))
+    else {
         return;
     };
-    let routes: Vec<&Route> = found
-        .listeners
-        .production
-        .iter()
-        .filter(|route| route.weight > 0)
-        .collect();
-    let next = format!(
-        "let the listener of port {} forward to {primary} alone: `aws elbv2 modify-listener --listener-arn ARN --default-actions Type=forward,TargetGroupArn=ARN`",
-        target.production_port
-    );
-    match routes.as_slice() {
-        [] => {}
-        [route] if route.target_group == primary => {}
-        [route] => add(
-            format!(
-                "production goes to {}, but the service's primary tasks are in {primary}",
-                route.target_group
-            ),
-            next,
+    let served: Vec<&Route> = production.iter().filter(|route| route.weight > 0).collect();
+    let what = match served.as_slice() {
+        [alone] => format!(
+            "production goes to {}, but the service's primary tasks are in {primary}",
+            alone.target_group
         ),
         several => {
             let total: i64 = several.iter().map(|route| route.weight).sum();
             let each = several
                 .iter()
                 .map(|route| format!("{} {} %", route.target_group, route.weight * 100 / total));
-            add(
-                format!(
-                    "production is split although nothing is in flight: {}",
-                    each.collect::<Vec<_>>().join(", ")
-                ),
-                next,
-            );
+            format!(
+                "production is split although nothing is in flight: {}",
+                each.collect::<Vec<_>>().join(", ")
+            )
         }
+    };
+    add(
+        what,
+        format!(
+            "`ecspipe rollback` leads production to {primary} alone again, without a deployment"
+        ),
+    );
+}
+
+/// The target groups that production goes to, or is about to be led back to.
+fn serving<'a>(
+    found: &'a Found,
+    service: &'a ServiceState,
+    intent: &Intent<'_>,
+) -> BTreeSet<&'a str> {
+    let half_way = HalfWay::of(service, &found.listeners).filter(|_| intent.goes_back);
+    let primary = live(&service.task_sets).and_then(|set| set.target_group.as_deref());
+    if let (Some(_), Some(primary)) = (half_way, primary) {
+        return BTreeSet::from([primary]);
     }
+    let routes = found.listeners.production.iter();
+    routes
+        .filter(|route| route.weight > 0)
+        .map(|route| route.target_group.as_str())
+        .collect()
 }
 
 /// A rollout needs something to go back to. Targets that are only beginning, and tasks that no balancer
@@ -275,12 +293,9 @@ fn health(found: &Found, intent: &Intent<'_>, add: &mut impl FnMut(String, Strin
     let Some(service) = found.service.as_ref().filter(|found| found.desired > 0) else {
         return;
     };
-    let groups: Vec<&Health> = found
-        .listeners
-        .production
-        .iter()
-        .filter(|route| route.weight > 0)
-        .filter_map(|route| found.health.get(&route.target_group))
+    let groups: Vec<&Health> = serving(found, service, intent)
+        .into_iter()
+        .filter_map(|group| found.health.get(group))
         .collect();
     let healthy: u32 = groups.iter().map(|health| health.healthy).sum();
     let young = service

@@ -108,6 +108,7 @@ pub fn carry(previous: &Snapshot, fetched: Snapshot) -> Snapshot {
         intervention: fetched
             .intervention
             .or_else(|| previous.intervention.clone()),
+        checked: fetched.checked,
         execution: carry_part(
             previous.execution.as_ref(),
             fetched.execution,
@@ -226,7 +227,7 @@ pub fn phase(deployment: &Deployment) -> Phase {
 pub fn has_reached(snapshot: &Snapshot, point: Point) -> bool {
     let end = verdict(snapshot);
     if end.is_final() {
-        return end == Verdict::Succeeded;
+        return matches!(end, Verdict::Succeeded { .. });
     }
     let Some(deployment) = &snapshot.deployment else {
         return false;
@@ -1041,12 +1042,12 @@ fn execution_verdict(
     snapshot: &Snapshot,
 ) -> Verdict {
     match &execution.status {
-        ExecutionStatus::Succeeded => Verdict::Succeeded,
+        ExecutionStatus::Succeeded => succeeded(snapshot),
         ExecutionStatus::Superseded => Verdict::Superseded,
         ExecutionStatus::Failed | ExecutionStatus::Stopped | ExecutionStatus::Cancelled => {
             match deployment {
                 // The pipeline may give up on a deployment that goes on, and that serves production in the end.
-                Some(verdict) if verdict != Verdict::Succeeded => verdict,
+                Some(verdict) if !matches!(verdict, Verdict::Succeeded { .. }) => verdict,
                 _ => execution_end(execution, snapshot),
             }
         }
@@ -1115,6 +1116,13 @@ fn execution_wait(execution: &Execution) -> Verdict {
     }
 }
 
+fn succeeded(snapshot: &Snapshot) -> Verdict {
+    let deployment = snapshot.deployment.as_ref();
+    Verdict::Succeeded {
+        task_definition: deployment.and_then(|deployment| deployment.task_definition.clone()),
+    }
+}
+
 fn deployment_verdict(deployment: &Deployment, snapshot: &Snapshot) -> Verdict {
     let id = || deployment.id.clone();
     let settings = snapshot.settings.as_ref();
@@ -1124,7 +1132,7 @@ fn deployment_verdict(deployment: &Deployment, snapshot: &Snapshot) -> Verdict {
             why: reason::of_rollback(deployment),
             rollback: id(),
         },
-        Phase::Succeeded => Verdict::Succeeded,
+        Phase::Succeeded => succeeded(snapshot),
         Phase::Failed => after_failure(
             deployment,
             snapshot,
@@ -1144,6 +1152,10 @@ fn deployment_verdict(deployment: &Deployment, snapshot: &Snapshot) -> Verdict {
                 ready_wait_minutes: None,
                 ..
             }) => running(Wait::Traffic { deployment: id() }, None),
+            _ if snapshot.checked => running(
+                Wait::Checks { deployment: id() },
+                ready_until(deployment, settings),
+            ),
             _ => Verdict::WaitingForHuman {
                 waiting_for: Wait::Reroute { deployment: id() },
                 deployment: Some(id()),

@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::error::CloudFailure;
+use crate::event::Listener;
 use crate::snapshot::ExecutionStatus;
 use crate::snapshot::{
     Alarm, Build, Deployment, DeploymentStatus, Execution, GroupSettings, Health, Listeners,
@@ -164,6 +165,17 @@ pub trait Rollouts: Send + Sync {
         id: &'a str,
         then: AfterStop,
     ) -> Answer<'a, ()>;
+
+    /// ELB `ModifyListener`: the listener's default action forwards to one target group alone, given by its name.
+    fn forward<'a>(
+        &'a self,
+        target: &'a Target,
+        listener: Listener,
+        target_group: &'a str,
+    ) -> Answer<'a, ()>;
+
+    /// ECS `DeleteTaskSet` by its id, with its tasks; one that is gone already is no failure.
+    fn delete_task_set<'a>(&'a self, target: &'a Target, id: &'a str) -> Answer<'a, ()>;
 
     /// CodeDeploy `GetDeploymentGroup` and `GetDeploymentConfig`.
     fn settings<'a>(&'a self, target: &'a Target) -> Answer<'a, GroupSettings>;

@@ -252,6 +252,9 @@ pub struct Snapshot {
     pub build: Option<Build>,
     /// What whoever follows has done to the deployment by itself.
     pub intervention: Option<Intervention>,
+    /// Whether whoever follows ends the wait at Ready by its checks, so that no person is waited for.
+    #[serde(default)]
+    pub checked: bool,
 }
 
 /// A pipeline execution.
@@ -463,6 +466,8 @@ pub struct TaskSet {
     pub target_group: Option<String>,
     /// The ARN of its task definition.
     pub task_definition: Option<String>,
+    /// When it was made, as far as ECS was asked; CodeDeploy doesn't say.
+    pub created: Option<Timestamp>,
 }
 
 /// What the deployment group says about waits and steps.

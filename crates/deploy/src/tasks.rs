@@ -151,6 +151,7 @@ mod tests {
             traffic_weight: None,
             target_group: None,
             task_definition: Some(arn(*revision)),
+            created: None,
         };
         ServiceState {
             status: "ACTIVE".to_owned(),

@@ -255,7 +255,7 @@ impl Place {
         let verdict =
             ecspipe_deploy::follow(&self.account, &target, &id, &options, &mut |_| ()).await;
         let verdict = verdict.unwrap();
-        assert!(matches!(verdict, Verdict::Succeeded), "{verdict:?}");
+        assert!(matches!(verdict, Verdict::Succeeded { .. }), "{verdict:?}");
     }
 
     /// Leaves a lease of a process `id` on another machine, which nobody renews.

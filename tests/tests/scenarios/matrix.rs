@@ -233,18 +233,19 @@ fn wrong(row: &Row) -> Vec<String> {
             );
         }
     }
-    if let Some((code, left)) = &row.next {
+    if let Some((codes, left)) = &row.next {
         // Production that isn't at the primary task set has to be put back first: CodeDeploy would refuse to begin.
         let refused = fate.end() == End::Left(Moment::Shifting);
+        let wanted: &[u8] = if refused { &[4, 0, 0] } else { &[0] };
         must(
-            *code == if refused { 4 } else { 0 },
-            format!("the next rollout exits with {code}"),
+            codes == wanted,
+            format!("the next rollout exits with {codes:?}"),
         );
         let whole = left.sets == "PRIMARY" && left.plan == 0;
-        must(refused || whole, format!("after the next: {left}"));
+        must(whole, format!("after the next: {left}"));
         let way = row
             .transcript
-            .contains("next: let the listener of port 80 forward to web-green alone");
+            .contains("next: `ecspipe rollback` leads production to web-green alone again");
         must(way == refused, "the way out isn't said".to_owned());
     }
     if fate.codes().last() != Some(&0) {
@@ -252,6 +253,11 @@ fn wrong(row: &Row) -> Vec<String> {
         must(told, "no next step is named".to_owned());
     }
     wrong
+}
+
+fn joined(codes: &[u8]) -> String {
+    let codes: Vec<String> = codes.iter().map(ToString::to_string).collect();
+    codes.join(", ")
 }
 
 fn transcripts(rows: &[Row]) -> String {
@@ -286,16 +292,20 @@ fn table(rows: &[Row]) -> String {
             "\n### {name}\n\n| strategy | exit | within | production | test | left behind | last word |\n|---|---|---|---|---|---|---|\n"
         );
         for row in rows {
-            let codes: Vec<String> = row.codes.iter().map(ToString::to_string).collect();
             let next = row
                 .next
                 .as_ref()
-                .map(|(code, left)| format!("; the next rollout exits {code}: {left}"));
+                .map(|(codes, left)| match codes.as_slice() {
+                    [4, _, code] => {
+                        format!("; the next rollout exits 4, and after `rollback` {code}: {left}")
+                    }
+                    codes => format!("; the next rollout exits {}: {left}", joined(codes)),
+                });
             let _ = writeln!(
                 page,
                 "| {} | {} | {} | {} | {} | {}{} | {} |",
                 row.strategy,
-                codes.join(", "),
+                joined(&row.codes),
                 within(row),
                 row.production.join(" → "),
                 row.test.join(" → "),

@@ -2,8 +2,9 @@
 
 use ecspipe_sandbox::faults::{Rule, Strike, TaskFault, Trouble};
 use ecspipe_sandbox::wire::Fault;
+use ecspipe_sandbox::world::World;
 
-use super::stage::{AUTOMATIC, Stage, TUTORIAL, built};
+use super::stage::{AUTOMATIC, REGION, Stage, TUTORIAL, built};
 
 const REPOSITORY: &str = "ecs-deployment-pipeline";
 const OLD: &str = "200 This is httpd:2.4.58";
@@ -89,6 +90,50 @@ async fn a_rollout_can_be_stopped_where_it_is() {
         "{}",
         stage.page(80)
     );
+}
+
+/// New tasks that were stopped before any production came to them go, and what serves stays what it is: going back doesn't mean
+/// the version before that.
+#[tokio::test(start_paused = true)]
+async fn new_tasks_that_a_stop_has_left_can_be_sent_away() {
+    let stage = made(TUTORIAL).await;
+    for image in ["nginx:1.26", "nginx:1.27"] {
+        stage
+            .run(&format!("deploy --image {image} --until ready"))
+            .await
+            .exits(8);
+        if image == "nginx:1.26" {
+            stage.run("reroute --finish").await.exits(0);
+            stage.run("watch").await.exits(0);
+        }
+    }
+    stage.run("stop --no-rollback").await.exits(0);
+    stage
+        .run("rollback")
+        .await
+        .exits(2)
+        .says(&["go back to the last good version?", "--yes"]);
+    let served = "200 This is nginx:1.26";
+    let back = stage.run("rollback --yes --format json").await.exits(0);
+    let last = back.out.lines().last().unwrap_or_default();
+    let last: serde_json::Value = serde_json::from_str(last).unwrap();
+    assert_eq!(last["event"], "put_back", "{}", back.out);
+    assert_eq!(last["task_sets"].as_array().map(Vec::len), Some(1));
+    for port in [80, 8080] {
+        assert!(stage.page(port).starts_with(served), "{}", stage.page(port));
+    }
+    stage.minutes(10).await;
+    let sets = |world: &mut World| -> usize {
+        let services = world.at(REGION).ecs.services.values();
+        services.map(|service| service.sets.len()).sum()
+    };
+    assert_eq!(sets(&mut stage.sandbox.world()), 1);
+    // Once more it means the version before.
+    stage
+        .run("rollback --yes --until ready")
+        .await
+        .exits(8)
+        .says(&["goes back to "]);
 }
 
 #[tokio::test(start_paused = true)]

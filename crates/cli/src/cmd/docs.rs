@@ -80,7 +80,8 @@ fn json(command: &str) -> Option<&'static str> {
         "deploy" | "watch" | "rollback" => Some(
             "a line an event: `{\"at\": TIME, \"event\": NAME, …}`, by the schema that `ecspipe schema events` prints; the last is `{\"event\": \"ended\", \"verdict\": {\"verdict\": \"succeeded\" | \"rolled_back\" | \"failed\" | \"stopped\" | \
              \"superseded\" | \"cancelled\" | \"waiting_for_human\" | \"still_running\", …}}`. A bad end says why: `\"why\": {\"cause\", \"what\", \"details\", \"log\", \"next\"}`; \
-             `\"reached\"` names the point of `--wait-until`. With `--detach`: `{\"id\": ID}` at the end.",
+             `\"reached\"` names the point of `--wait-until`. With `--detach`: `{\"id\": ID}` at the end. A `rollback` that only puts back what \
+             a stop has left half way ends with `{\"event\": \"put_back\", \"target_group\", \"task_sets\": [ID, …]}`.",
         ),
         "status" => Some(
             "`{\"status\": {\"at\", \"service\", \"live\", \"listeners\", \"health\", \"in_flight\", \"executions\", \"deployments\", \"settings\"}, \"outputs\": {\"production_url\", \"test_url\"}}`.",

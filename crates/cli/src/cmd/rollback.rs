@@ -31,15 +31,18 @@ pub(crate) async fn exec(global: &Global, args: &Args, world: &World) -> Result<
                 architecture: place.image_architecture(),
                 roles: &place.rollout_roles(false),
                 force: args.force,
-                replaces: true,
+                goes_back: args.to.is_none(),
                 ..Intent::default()
             },
             world,
         )
         .await?;
-    let deployment = match args.to {
-        Some(revision) => to_revision(&place, revision, &app_spec, &shown).await?,
+    let begun = match args.to {
+        Some(revision) => Some(to_revision(&place, revision, &app_spec, &shown).await?),
         None => to_last_good(&place, world, &app_spec, &shown).await?,
+    };
+    let Some(deployment) = begun else {
+        return Ok(Exit::Done);
     };
     if args.detach {
         match global.format {
@@ -70,12 +73,13 @@ async fn to_revision(
     Ok(deployment)
 }
 
+/// The deployment to follow; none where what was left half way has been put back.
 async fn to_last_good(
     place: &Place,
     world: &World,
     app_spec: &(dyn Fn(&str) -> String + Sync),
     shown: &Follow<'_>,
-) -> Result<String, Failure> {
+) -> Result<Option<String>, Failure> {
     let begun = ecspipe_deploy::rollback(
         &place.account,
         &place.target(),
@@ -85,11 +89,12 @@ async fn to_last_good(
     )
     .await?;
     Ok(match begun {
+        Rollback::PutBack(_) => None,
         Rollback::Stopped { deployment } => {
             world.err(format!(
                 "{deployment} was in flight: it is stopped, and CodeDeploy takes the traffic back"
             ));
-            deployment
+            Some(deployment)
         }
         Rollback::Created {
             deployment,
@@ -100,7 +105,7 @@ async fn to_last_good(
                 "{deployment} goes back to {} (of {good})",
                 short_arn(&task_definition)
             ));
-            deployment
+            Some(deployment)
         }
     })
 }

@@ -44,7 +44,7 @@ pub(crate) async fn exec(global: &Global, args: &Stop, world: &World) -> Result<
             world.err(format!(
                 "{deployment} is stopped where it was: traffic and both task sets stay as they are"
             ));
-            world.err("`ecspipe status` shows what serves production; if that isn't the old version alone, the next `ecspipe deploy` says how to put it back first");
+            world.err("`ecspipe status` shows what serves production; `ecspipe rollback` leads it back to the old version alone");
         }
         Stopped::Execution { execution } => world.err(format!(
             "pipeline execution {execution} is stopped before its deployment"

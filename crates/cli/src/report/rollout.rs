@@ -540,6 +540,16 @@ impl<'a> Follow<'a> {
                 };
                 format!("    {} → {}{percent}", style.strong(name), targets(routes))
             }
+            Event::PutBack {
+                target_group,
+                task_sets,
+            } => {
+                let tasks = match task_sets.len() {
+                    0 => "",
+                    _ => "; the tasks that were to replace it go",
+                };
+                format!("production goes to {target_group} alone again{tasks}")
+            }
             Event::WaitEntered { wait, until } => {
                 let text = waiting(wait)?;
                 let until = until
@@ -582,7 +592,7 @@ impl<'a> Follow<'a> {
             return self.verdict(&followed.verdict);
         };
         match (&followed.reached, verdict) {
-            (Some(_), Verdict::Succeeded) => self.verdict(verdict),
+            (Some(_), Verdict::Succeeded { .. }) => self.verdict(verdict),
             (Some(_), _) => self.close(Words::new(
                 Tone::Good,
                 format!("reached: {}", point_name(point)),
@@ -747,11 +757,13 @@ impl Words {
 /// How a rollout stands, and the next step.
 fn words(verdict: &Verdict) -> Words {
     match verdict {
-        Verdict::Succeeded => Words::new(
-            Tone::Good,
-            "succeeded: production serves the new version".to_owned(),
-            None,
-        ),
+        Verdict::Succeeded { task_definition } => {
+            let serves = task_definition
+                .as_deref()
+                .map_or("the new version", short_arn);
+            let line = format!("succeeded: production serves {serves}");
+            Words::new(Tone::Good, line, None)
+        }
         Verdict::RolledBack { why, .. } => Words::bad(
             "rolled back",
             why,
@@ -868,6 +880,7 @@ pub(crate) fn waiting(wait: &Wait) -> Option<String> {
             format!("waiting for somebody to approve {action} in the pipeline")
         }
         Wait::Reroute { .. } => "ready: waiting for `ecspipe reroute`".to_owned(),
+        Wait::Checks { .. } => "ready: waiting for the checks".to_owned(),
         Wait::Traffic { .. } => "shifting production traffic in steps".to_owned(),
         Wait::OldTasks { .. } => "keeping the old tasks warm".to_owned(),
         Wait::RollbackStart { .. } => "seeing whether CodeDeploy rolls back".to_owned(),

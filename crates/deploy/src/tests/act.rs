@@ -1,6 +1,6 @@
 //! Acting: it refuses with a reason, does what was asked once, and goes back only to what was good.
 
-use super::story::{Ending, Plot, definition, deployment, story, task_set};
+use super::story::{Ending, Plot, all_to, at as when, definition, deployment, story, task_set};
 use super::target;
 use crate::act::{Rollback, Stopped, reroute, rollback, stop};
 use crate::error::{DeployError, FailureKind};
@@ -417,4 +417,83 @@ async fn a_rollback_in_flight_is_left_alone() {
         );
         assert_eq!(memory.count("StopDeployment"), 0);
     }
+}
+
+/// What a deployment has left that was stopped in the middle of its shift.
+fn half_way(memory: &Memory) {
+    memory.world(|world| {
+        let route = |group: &str, weight| Route {
+            target_group: format!("web-{group}"),
+            weight,
+        };
+        world.listeners = Listeners {
+            production: vec![route("green", 90), route("blue", 10)],
+            test: vec![route("blue", 1), route("green", 0)],
+        };
+        let service = world.service.as_mut().unwrap();
+        service.task_sets[0].created = Some(when(0));
+        let blue = task_set(Label::Blue, TaskSetStatus::Active, 2, 9);
+        service.task_sets.push(TaskSet {
+            created: Some(when(60)),
+            ..blue
+        });
+    });
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_left_half_way_is_put_back_and_nothing_is_deployed() {
+    let ok = |id, revision| past(id, revision, DeploymentStatus::Succeeded, "");
+    let memory = history(3, vec![ok("d-a", 2), ok("d-b", 3)]);
+    half_way(&memory);
+    let Rollback::PutBack(left) = roll_back(&memory).await.unwrap() else {
+        panic!("{:?}", memory.calls());
+    };
+    assert_eq!(left.target_group, "web-green");
+    assert_eq!(left.production().map(<[Route]>::len), Some(2));
+    let changed: Vec<String> = memory
+        .calls()
+        .into_iter()
+        .filter(|call| call.starts_with("Modify") || call.starts_with("Delete"))
+        .collect();
+    assert_eq!(
+        changed,
+        [
+            "ModifyListener Production web-green",
+            "ModifyListener Test web-green",
+            "DeleteTaskSet ecs-svc/blue"
+        ]
+    );
+    // Now it is in order, and going back means the version before.
+    let again = roll_back(&memory).await.unwrap();
+    assert!(
+        matches!(&again, Rollback::Created { good, .. } if good == "d-a"),
+        "{again:?}"
+    );
+}
+
+/// A call that fails leaves the rest for the next try.
+#[tokio::test(start_paused = true)]
+async fn putting_back_goes_on_where_it_failed() {
+    let memory = history(3, Vec::new());
+    half_way(&memory);
+    memory.fail("DeleteTaskSet", 1, FailureKind::Fault, Effect::None);
+    assert!(roll_back(&memory).await.is_err());
+    let Rollback::PutBack(left) = roll_back(&memory).await.unwrap() else {
+        panic!("{:?}", memory.calls());
+    };
+    assert_eq!((left.astray.len(), left.task_sets.len()), (0, 1));
+}
+
+/// The new tasks were primary already: they are live, and the old ones are only kept.
+#[tokio::test(start_paused = true)]
+async fn old_tasks_that_are_kept_are_not_half_way() {
+    let ok = |id, revision| past(id, revision, DeploymentStatus::Succeeded, "");
+    let memory = history(3, vec![ok("d-a", 2), ok("d-b", 3)]);
+    half_way(&memory);
+    memory.world(|world| {
+        world.listeners.production = all_to("web-green");
+        world.service.as_mut().unwrap().task_sets[0].created = Some(when(120));
+    });
+    let back = roll_back(&memory).await.unwrap();
+    assert!(matches!(back, Rollback::Created { .. }), "{back:?}");
 }

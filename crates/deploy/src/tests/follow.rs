@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::story::{Ending, Plot, at, definition, deployment, story, task_set};
+use super::story::{Ending, Plot, at, definition, deployment, story, succeeded, task_set};
 use super::target;
 use crate::error::{DeployError, FailureKind};
 use crate::event::{Event, Part, Verdict, Wait};
@@ -151,7 +151,7 @@ async fn ready_ends_the_following_only_when_asked_for() {
             .iter()
             .any(|event| matches!(event, Event::WaitEntered { wait, .. } if *wait == want))
     );
-    assert_eq!(to_the_end(&memory, &execution()).await, Verdict::Succeeded);
+    assert_eq!(to_the_end(&memory, &execution()).await, succeeded());
 }
 
 /// The tutorial: follow to Ready, reroute, follow to the end.
@@ -173,7 +173,7 @@ async fn a_person_reroutes_and_it_goes_on() {
         .await
         .unwrap();
     assert_eq!(rerouted.deployment, "d-1");
-    assert_eq!(to_the_end(&memory, &execution()).await, Verdict::Succeeded);
+    assert_eq!(to_the_end(&memory, &execution()).await, succeeded());
     assert_eq!(memory.count("ContinueDeployment"), 1);
 }
 
@@ -216,7 +216,7 @@ async fn finishing_ends_both_waits() {
     );
     assert_eq!(
         to_the_end(&memory, &Id::Deployment("d-1".to_owned())).await,
-        Verdict::Succeeded
+        succeeded()
     );
 }
 
@@ -311,7 +311,7 @@ async fn a_lost_connection_is_tolerated_and_said_once() {
     let memory = playing(Plot::new(Ending::Succeeds));
     memory.fail_between(secs(30), secs(150), FailureKind::Lost);
     let (verdict, events) = run(&memory, &execution(), &FollowOptions::default()).await;
-    assert_eq!(verdict.unwrap(), Verdict::Succeeded);
+    assert_eq!(verdict.unwrap(), succeeded());
     let failed: Vec<_> = events
         .iter()
         .filter(|event| matches!(event, Event::PollFailed { .. }))
@@ -374,7 +374,7 @@ async fn a_part_that_is_refused_is_said_once_and_done_without() {
         memory.fail(operation, u32::MAX, FailureKind::Access, Effect::None);
     }
     let (verdict, events) = run(&memory, &execution(), &FollowOptions::default()).await;
-    assert_eq!(verdict.unwrap(), Verdict::Succeeded);
+    assert_eq!(verdict.unwrap(), succeeded());
     let mut limited: Vec<_> = events
         .iter()
         .filter_map(|event| match event {
@@ -431,7 +431,7 @@ async fn dropping_it_detaches() {
         memory.count("StopDeployment") + memory.count("StopPipelineExecution"),
         0
     );
-    assert_eq!(to_the_end(&memory, &Id::InFlight).await, Verdict::Succeeded);
+    assert_eq!(to_the_end(&memory, &Id::InFlight).await, succeeded());
 }
 
 #[tokio::test(start_paused = true)]
@@ -476,7 +476,7 @@ async fn a_deployment_without_a_link_is_found() {
     });
     memory.play(Duration::ZERO, EVERY, &told);
     let (verdict, events) = run(&memory, &execution(), &FollowOptions::default()).await;
-    assert_eq!(verdict.unwrap(), Verdict::Succeeded);
+    assert_eq!(verdict.unwrap(), succeeded());
     let found: Vec<_> = events
         .iter()
         .filter_map(|event| match event {

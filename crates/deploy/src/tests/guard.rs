@@ -10,10 +10,10 @@ use futures::future::BoxFuture;
 
 use super::follow::world;
 use super::reason::stopped;
-use super::story::{Ending, Plot, story};
+use super::story::{Ending, Plot, story, succeeded};
 use super::target;
 use crate::error::FailureKind;
-use crate::event::{Event, LogSource, Point, Verdict};
+use crate::event::{Event, LogSource, Point, Verdict, Wait};
 use crate::follow::{FollowOptions, Followed, Id, WaitUntil, follow_guarded};
 use crate::guard::{Checks, Guard, Page, Prober};
 use crate::memory::{Effect, Memory, World};
@@ -255,7 +255,7 @@ async fn checks_that_pass_reroute() {
         checking(&checks, &prober),
     )
     .await;
-    assert_eq!(followed.verdict, Verdict::Succeeded);
+    assert_eq!(followed.verdict, succeeded());
     assert_eq!(
         named(&events, "check"),
         [
@@ -270,6 +270,52 @@ async fn checks_that_pass_reroute() {
     );
     assert_eq!(named(&events, "rerouted").len(), 1);
     assert_eq!(memory.count("ContinueDeployment d-1 Ready"), 1);
+    assert_eq!(at_ready_for(&events), ["checks"]);
+}
+
+/// Whose turn it is at Ready.
+fn at_ready_for(events: &[Event]) -> Vec<&'static str> {
+    let turn = |event: &Event| match event {
+        Event::WaitEntered { wait, .. } => match wait {
+            Wait::Checks { .. } => Some("checks"),
+            Wait::Reroute { .. } => Some("a person"),
+            _ => None,
+        },
+        _ => None,
+    };
+    events.iter().filter_map(turn).collect()
+}
+
+/// Who may not continue it after all its checks says that a person has to; who leaves at Ready anyway checks nothing.
+#[tokio::test(start_paused = true)]
+async fn without_access_a_person_is_waited_for() {
+    let memory = at_ready();
+    memory.fail("ContinueDeployment", 1, FailureKind::Access, Effect::None);
+    let good = Script::new(&[Ok((200, "ok"))]);
+    let checks = [check(1)];
+    let options = FollowOptions {
+        until: WaitUntil::Point(Point::Shifted),
+        ..FollowOptions::default()
+    };
+    let (followed, events) = guarded(&memory, &options, checking(&checks, &good)).await;
+    assert!(
+        matches!(followed.verdict, Verdict::WaitingForHuman { .. }),
+        "{followed:?}"
+    );
+    assert_eq!(at_ready_for(&events), ["checks", "a person"]);
+
+    let memory = at_ready();
+    let options = FollowOptions {
+        until: WaitUntil::Ready,
+        ..FollowOptions::default()
+    };
+    let (followed, events) = guarded(&memory, &options, checking(&checks, &good)).await;
+    assert!(
+        matches!(followed.verdict, Verdict::WaitingForHuman { .. }),
+        "{followed:?}"
+    );
+    assert_eq!(at_ready_for(&events), ["a person"]);
+    assert_eq!(named(&events, "checks_started").len(), 0);
 }
 
 #[tokio::test(start_paused = true)]
@@ -309,8 +355,8 @@ async fn two_watchers_do_not_fight() {
         guarded(&memory, &options, checking(&checks, &good)),
         guarded(&memory, &options, checking(&checks, &bad)),
     );
-    assert_eq!(first.0.verdict, Verdict::Succeeded);
-    assert_eq!(second.0.verdict, Verdict::Succeeded);
+    assert_eq!(first.0.verdict, succeeded());
+    assert_eq!(second.0.verdict, succeeded());
     assert_eq!(memory.count("ContinueDeployment"), 1);
     assert_eq!(memory.count("StopDeployment"), 0);
 
@@ -320,8 +366,8 @@ async fn two_watchers_do_not_fight() {
         guarded(&memory, &options, checking(&checks, &good)),
         guarded(&memory, &options, checking(&checks, &good)),
     );
-    assert_eq!(first.0.verdict, Verdict::Succeeded);
-    assert_eq!(second.0.verdict, Verdict::Succeeded);
+    assert_eq!(first.0.verdict, succeeded());
+    assert_eq!(second.0.verdict, succeeded());
     let rerouted = named(&first.1, "rerouted").len() + named(&second.1, "rerouted").len();
     assert_eq!(rerouted, 1);
 }

@@ -269,8 +269,8 @@ async fn what_is_only_on_its_way_is_no_obstacle() {
         world.service.as_mut().unwrap().desired = 0;
     };
     assert_eq!(in_the_way(none, intent()).await, [""; 0]);
-    let replaces = Intent {
-        replaces: true,
+    let back = Intent {
+        goes_back: true,
         ..intent()
     };
     let in_flight = |world: &mut World| {
@@ -281,7 +281,7 @@ async fn what_is_only_on_its_way_is_no_obstacle() {
             .task_sets
             .push(task_set(Label::Green, TaskSetStatus::Active, 2, 2));
     };
-    assert_eq!(in_the_way(in_flight, replaces).await, [""; 0]);
+    assert_eq!(in_the_way(in_flight, back).await, [""; 0]);
     let same = |world: &mut World| {
         world.deployments.push(running());
         world.bundle = Some(StoredBundle {
@@ -309,6 +309,37 @@ async fn what_is_only_on_its_way_is_no_obstacle() {
     };
     assert_eq!(in_the_way(same, joins("abc")).await, [""; 0]);
     assert_eq!(in_the_way(same, joins("def")).await.len(), 1);
+}
+
+/// Whoever goes back puts it in order, and needs healthy tasks where production is led back to, not where it goes.
+#[tokio::test(start_paused = true)]
+async fn what_is_left_half_way_is_no_obstacle_for_going_back() {
+    let back = Intent {
+        goes_back: true,
+        ..intent()
+    };
+    let astray = |world: &mut World| world.listeners.production = all_to("web-green");
+    assert_eq!(in_the_way(astray, back).await, [""; 0]);
+    let to_the_sick = |world: &mut World| {
+        sick(true)(world);
+        astray(world);
+        let healthy = world.health["web-blue"].clone();
+        let healthy = Health {
+            healthy: 2,
+            failing: Vec::new(),
+            ..healthy
+        };
+        world.health.insert("web-green".to_owned(), healthy);
+    };
+    assert_eq!(
+        in_the_way(to_the_sick, back).await,
+        ["production has no healthy target: 10.0.0.7:80: Request timed out"]
+    );
+    let forced = Intent {
+        force: true,
+        ..back
+    };
+    assert_eq!(in_the_way(to_the_sick, forced).await, [""; 0]);
 }
 
 #[tokio::test(start_paused = true)]

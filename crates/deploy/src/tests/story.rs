@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
 
+use crate::event::Verdict;
 use crate::snapshot::*;
 
 /// How a story ends.
@@ -103,6 +104,13 @@ pub(super) fn definition(revision: u32) -> String {
     format!("arn:aws:ecs:eu-central-1:111122223333:task-definition/web:{revision}")
 }
 
+/// The end of a rollout of revision 2 that went well.
+pub(super) fn succeeded() -> Verdict {
+    Verdict::Succeeded {
+        task_definition: Some(definition(2)),
+    }
+}
+
 /// A task set.
 pub(super) fn task_set(
     label: Label,
@@ -121,6 +129,7 @@ pub(super) fn task_set(
         traffic_weight: None,
         target_group: Some(format!("web-{colour}")),
         task_definition: Some(definition(revision)),
+        created: None,
     }
 }
 

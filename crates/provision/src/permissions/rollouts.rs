@@ -5,7 +5,7 @@ use ecspipe_spec::FailFast;
 use ecspipe_spec::names::RoleName;
 
 use super::delivery::{applications, groups, in_flight, pipelines};
-use super::service::{pass_task_roles, pass_to_tasks, services};
+use super::service::{listeners, pass_task_roles, pass_to_tasks, services};
 use super::stores::through_s3;
 use super::{Duty, Sheet};
 use crate::resource::{Kind, Resource};
@@ -147,6 +147,7 @@ fn attend(sheet: &mut Sheet<'_>) {
         &["codedeploy:ContinueDeployment", "codedeploy:StopDeployment"],
         ["*".to_owned()],
     );
+    put_back(sheet);
     let pipelines = pipelines(sheet);
     sheet.allow(
         "PipelineStop",
@@ -177,6 +178,26 @@ fn attend(sheet: &mut Sheet<'_>) {
         "reads what the app's tasks log",
         &["logs:FilterLogEvents"],
         [log],
+    );
+}
+
+/// What `rollback` does where a stop has left a rollout half way.
+fn put_back(sheet: &mut Sheet<'_>) {
+    let listeners = listeners(sheet);
+    sheet.allow(
+        "TrafficBack",
+        "leads production and test traffic back to the primary tasks where a stopped rollout has left it half way",
+        &["elasticloadbalancing:ModifyListener"],
+        listeners,
+    );
+    let cluster = sheet.inputs.spec.cluster_name(sheet.inputs.facts);
+    let task_sets = format!("task-set/{cluster}/{}/*", sheet.names.app());
+    let task_sets = sheet.arn("ecs", &task_sets);
+    sheet.allow(
+        "NewTasksGo",
+        "lets the tasks go that were to replace the primary ones",
+        &["ecs:DeleteTaskSet"],
+        [task_sets],
     );
 }
 

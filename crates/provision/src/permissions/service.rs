@@ -41,19 +41,32 @@ fn existing_balancers(sheet: &Sheet<'_>) -> Vec<String> {
     names
 }
 
+/// The names of the load balancers that the app's listeners stand on.
+fn balancers_of(sheet: &Sheet<'_>) -> Vec<String> {
+    [
+        sheet.names_of(Kind::LoadBalancer),
+        existing_balancers(sheet),
+    ]
+    .concat()
+}
+
+/// The app's listeners.
+pub(super) fn listeners(sheet: &Sheet<'_>) -> Vec<String> {
+    let names = balancers_of(sheet).into_iter();
+    names
+        .map(|name| sheet.arn("elasticloadbalancing", &format!("listener/app/{name}/*/*")))
+        .collect()
+}
+
 fn balancer(sheet: &mut Sheet<'_>) {
-    let mut names = sheet.names_of(Kind::LoadBalancer);
-    let own = !names.is_empty();
-    names.extend(existing_balancers(sheet));
+    let names = balancers_of(sheet);
+    let own = !sheet.names_of(Kind::LoadBalancer).is_empty();
     let elb = |sheet: &Sheet<'_>, resource: &str| sheet.arn("elasticloadbalancing", resource);
     let balancers: Vec<String> = names
         .iter()
         .map(|name| elb(sheet, &format!("loadbalancer/app/{name}/*")))
         .collect();
-    let listeners: Vec<String> = names
-        .iter()
-        .map(|name| elb(sheet, &format!("listener/app/{name}/*/*")))
-        .collect();
+    let listeners = listeners(sheet);
     let groups: Vec<String> = sheet
         .names_of(Kind::TargetGroup)
         .iter()

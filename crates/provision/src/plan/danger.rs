@@ -311,11 +311,9 @@ impl<'a> Sight<'a> {
             name_of(to),
             name_of(live)
         );
-        let arn = self
-            .listener("production")
-            .map_or("", |(have, _)| have.id.as_str());
         let hint = format!(
-            "look at both (`ecspipe status`); to serve the service's production tasks: `aws elbv2 modify-listener --listener-arn {arn} --default-actions Type=forward,TargetGroupArn={live}`"
+            "look at both (`ecspipe status`); `ecspipe rollback` leads production to {}, without a deployment",
+            name_of(live)
         );
         found.leave(DangerKind::NotLive, key, message, hint);
     }

@@ -24,8 +24,9 @@ pub(super) struct Row {
     pub(super) production: Vec<String>,
     pub(super) test: Vec<String>,
     pub(super) left: Left,
-    /// After a stop that has left things as they were: the exit code of the next rollout, and what it has left.
-    pub(super) next: Option<(u8, Left)>,
+    /// After a stop that has left things as they were: how the next rollout comes about, by the exit codes of its commands, and what
+    /// it has left.
+    pub(super) next: Option<(Vec<u8>, Left)>,
     pub(super) transcript: String,
 }
 
@@ -75,10 +76,22 @@ pub(super) async fn play(stage: Stage, strategy: &'static str, fate: Fate) -> Ro
     // What it takes to begin again depends on how far production had moved, not on how it was to.
     let tells = |moment| moment == Moment::Shifting || strategy == "canary";
     if matches!(fate.end(), End::Left(moment) if tells(moment)) {
-        let mut eyes = Eyes::new(Fate::Succeeds);
-        let ran = watched(&stage, "deploy --image shop:3", &mut eyes).await;
+        let mut codes = Vec::new();
+        for command in [
+            "deploy --image shop:3",
+            "rollback --yes",
+            "deploy --image shop:3",
+        ] {
+            let mut eyes = Eyes::new(Fate::Succeeds);
+            codes.push(watched(&stage, command, &mut eyes).await.code);
+            if command.starts_with("rollback") {
+                assert_eq!((served(&stage, 80, 20), served(&stage, 8080, 1)), old());
+            } else if codes.last() == Some(&0) {
+                break;
+            }
+        }
         stage.minutes(2).await;
-        next = Some((ran.code, self::left(&stage).await));
+        next = Some((codes, self::left(&stage).await));
     }
     let transcript = redact(&stage.transcript.lock().unwrap());
     Row {
@@ -93,6 +106,11 @@ pub(super) async fn play(stage: Stage, strategy: &'static str, fate: Fate) -> Ro
         next,
         transcript,
     }
+}
+
+/// Both listeners serve the old version.
+fn old() -> (String, String) {
+    ("old".to_owned(), "old".to_owned())
 }
 
 /// Runs a command, and beside it does what the fate has in store.

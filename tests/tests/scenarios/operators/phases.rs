@@ -529,6 +529,20 @@ fn rollouts(up: &Stage, flowing: &Stage, waiting: &Stage) -> Vec<Phase> {
             }
             .boxed_local()
         }),
+        phase(
+            "go back from half way",
+            CANARY,
+            "operate",
+            waiting,
+            |actor| {
+                async move {
+                    actor.run("reroute", 0).await?;
+                    actor.run("stop --no-rollback", 0).await?;
+                    actor.says("rollback --yes", 0, "alone again").await
+                }
+                .boxed_local()
+            },
+        ),
         phase("operate what runs", CANARY, "operate", up, |actor| {
             async move {
                 actor.says("releases", 0, "nginx:1.26").await?;

@@ -120,6 +120,7 @@ fn waits(told: &[Told]) -> Vec<Span> {
 fn named(wait: &Wait) -> Option<(&str, &str)> {
     Some(match wait {
         Wait::Reroute { deployment } => ("waits for a person", deployment),
+        Wait::Checks { deployment } => ("waits for the checks", deployment),
         Wait::PipelineApproval { action, .. } => ("waits for a person", action),
         Wait::OldTasks { deployment } => ("keeps the old tasks", deployment),
         Wait::RollbackStart { deployment } => ("waits for the rollback", deployment),

@@ -324,6 +324,7 @@ impl Draw<'_> {
         let wait = self.waiting()?;
         let of = match &wait.wait {
             Wait::Reroute { deployment }
+            | Wait::Checks { deployment }
             | Wait::Traffic { deployment }
             | Wait::OldTasks { deployment }
             | Wait::RollbackStart { deployment } => deployment,
@@ -352,6 +353,7 @@ impl Draw<'_> {
         // What stands around it says the rest.
         let words = match &wait.wait {
             Wait::Reroute { .. } => "waiting for `ecspipe reroute`".to_owned(),
+            Wait::Checks { .. } => "waiting for the checks".to_owned(),
             Wait::Traffic { .. } => "shifting production traffic".to_owned(),
             wait => waiting(wait)?,
         };
