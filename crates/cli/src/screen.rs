@@ -17,9 +17,20 @@ const CLEAR_BELOW: &str = "\x1b[J";
 static PANICKED: AtomicBool = AtomicBool::new(false);
 
 /// What is drawn at the end of a terminal.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Screen {
     drawn: Vec<String>,
+    /// [`PANICKED`].
+    panicked: &'static AtomicBool,
+}
+
+impl Default for Screen {
+    fn default() -> Self {
+        Self {
+            drawn: Vec::new(),
+            panicked: &PANICKED,
+        }
+    }
 }
 
 impl Screen {
@@ -32,7 +43,7 @@ impl Screen {
             .iter()
             .map(|line| truncate_str(line, room, "…").into_owned())
             .collect();
-        if lines == self.drawn || PANICKED.load(Ordering::Relaxed) {
+        if lines == self.drawn || self.panicked.load(Ordering::Relaxed) {
             return String::new();
         }
         let text = self.instead(&lines, columns);
@@ -42,7 +53,7 @@ impl Screen {
 
     /// What puts a line above what is drawn.
     pub(crate) fn above(&mut self, line: &str, columns: usize) -> String {
-        if PANICKED.load(Ordering::Relaxed) {
+        if self.panicked.load(Ordering::Relaxed) {
             self.drawn.clear();
         }
         if self.drawn.is_empty() {
@@ -174,6 +185,40 @@ mod tests {
         assert_eq!(terminal.lines.join("|"), "before|said|more|1|2|3|after|");
         assert_eq!(screen.leave(), "", "nothing is drawn");
         assert!(!terminal.hidden);
+    }
+
+    /// Whatever was written last when the process ends: the cursor is seen, and stands below.
+    #[test]
+    fn every_write_leaves_the_terminal_as_it_was() {
+        let mut screen = Screen::default();
+        let mut terminal = Terminal::default();
+        let writes = [
+            screen.draw(&lines("1\n2"), 80),
+            screen.above("said", 80),
+            screen.draw(&lines("1"), 80),
+            screen.leave(),
+        ];
+        for write in writes {
+            assert!(!write.is_empty());
+            terminal.write(&write);
+            assert!(!terminal.hidden, "{write:?}");
+            assert_eq!(terminal.row, terminal.lines.len() - 1, "{write:?}");
+        }
+    }
+
+    /// A panic has said why: nothing is drawn over that, and what is still said comes below.
+    #[test]
+    fn nothing_is_drawn_after_a_panic() {
+        static PANICKED: AtomicBool = AtomicBool::new(false);
+        let mut screen = Screen {
+            panicked: &PANICKED,
+            ..Screen::default()
+        };
+        assert_ne!(screen.draw(&lines("1\n2"), 80), "");
+        PANICKED.store(true, Ordering::Relaxed);
+        assert_eq!(screen.draw(&lines("1\n2\n3"), 80), "");
+        assert_eq!(screen.above("left", 80), "left\n");
+        assert_eq!(screen.leave(), "");
     }
 
     /// A line that was as wide as the terminal takes two rows once that is narrower.
