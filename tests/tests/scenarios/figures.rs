@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use ecspipe_sandbox::faults::{TaskFault, Trouble};
+use ecspipe_sandbox::faults::{Behaviour, Course, TaskFault, Trouble};
+use ecspipe_sandbox::services::codedeploy::Deployment;
 use snapbox::{assert_data_eq, str};
 
 use super::stage::{REGION, Stage, TUTORIAL};
@@ -69,6 +70,9 @@ ready 24, shifting 24, old tasks 24, ready behind a pipeline 26
     }
 }
 
+/// What is rolled out where it doesn't matter how.
+const IMAGE: &str = "deploy --image shop:2";
+
 /// An app whose next tasks crash five seconds after they start.
 async fn crashing(fail_fast: u32) -> Stage {
     let stage = Stage::new(&format!(
@@ -104,32 +108,48 @@ fn crashed(stage: &Stage) -> Vec<i64> {
     crashed
 }
 
-/// How many seconds after the second crash it is said that the tasks keep failing, and how many until everything is back in order.
-async fn followed(fail_fast: u32) -> (i64, i64) {
-    let stage = crashing(fail_fast).await;
+/// How many seconds after something has happened in the account a command says so, and how many until it ends. `happened` looks every
+/// second, and gives the time by the account's clock.
+async fn told(
+    stage: &Stage,
+    args: &str,
+    mut happened: impl FnMut(&Stage) -> Option<i64>,
+    words: &str,
+) -> (i64, i64) {
     let surroundings = stage.surroundings();
-    let rollout = surroundings.run("deploy --image shop:bad");
+    let rollout = surroundings.run(args);
     tokio::pin!(rollout);
     let mut second = tokio::time::interval(Duration::from_secs(1));
-    let (mut crashes, mut row) = (Vec::new(), None);
+    let (mut at, mut said) = (None, None);
     let ran = loop {
         tokio::select! {
             ran = &mut rollout => break ran,
             _ = second.tick() => {
-                if crashes.len() < 2 {
-                    crashes = crashed(&stage);
-                }
-                if row.is_none() && surroundings.talk().contains("the new tasks keep failing") {
-                    row = Some(stage.sandbox.clock().now());
+                at = at.or_else(|| happened(stage));
+                if said.is_none() && surroundings.talk().contains(words) {
+                    said = Some(stage.sandbox.clock().now());
                 }
             }
         }
     };
-    ran.exits(6).says(&["the new tasks keep failing"]);
+    ran.exits(6).says(&[words]);
     let end = stage.sandbox.clock().now();
-    let since = |at: i64| (at - crashes[1]) / 1000;
-    // Where the second crash is the end, both are said at once.
-    (since(row.unwrap_or(end)), since(end))
+    let since = |time: i64| (time - at.unwrap_or(0)) / 1000;
+    // Where it is the end, both are said at once.
+    (since(said.unwrap_or(end)), since(end))
+}
+
+/// The same of the second crash of a row.
+async fn followed(fail_fast: u32) -> (i64, i64) {
+    let stage = crashing(fail_fast).await;
+    let second = |stage: &Stage| crashed(stage).get(1).copied();
+    told(
+        &stage,
+        "deploy --image shop:bad",
+        second,
+        "the new tasks keep failing",
+    )
+    .await
 }
 
 /// How many seconds after the second crash CodeDeploy gives up by itself.
@@ -168,4 +188,108 @@ CodeDeploy alone: over after 3549 s
 
 "#]]
     );
+}
+
+/// The first deployment that the account has, as it is now.
+fn deployment<T>(stage: &Stage, look: impl Fn(&Deployment) -> Option<T>) -> Option<T> {
+    let mut world = stage.sandbox.world();
+    let mut deployments = world.at(REGION).codedeploy.deployments.values();
+    deployments.next().and_then(look)
+}
+
+/// What is to blame is said soon after the account knows it.
+#[tokio::test(start_paused = true)]
+async fn every_cause_is_told_within_seconds() {
+    let spec = "version: 1
+app: web
+region: eu-central-1
+service: { image: 'httpd:2.4.58', port: 80 }
+deploy:
+  strategy: { canary: { percent: 20, wait: 30m } }
+  keep_old: 5m
+  alarms: [{ http_5xx: { above: 1%, for: 2m } }]
+  hooks: { after_allow_test_traffic: web-smoke }
+  rollback_on: [failure, stop, alarm]
+";
+    let made = async || {
+        let stage = Stage::new(spec);
+        stage.add_function("web-smoke");
+        stage.run("up --yes").await.exits(0);
+        stage.minutes(5).await;
+        stage
+    };
+    let mut figures = Vec::new();
+
+    let stage = made().await;
+    let fails = Behaviour(Course::Fail {
+        after: 3,
+        log: vec!["1 of 3 orders was not found".to_owned()],
+    });
+    let fails = ("web-smoke".to_owned(), fails);
+    stage.sandbox.faults().dials.functions.extend([fails]);
+    let failed = |stage: &Stage| {
+        deployment(stage, |deployment| {
+            let mut events = deployment.events.iter();
+            events.find(|event| event.status == "Failed")?.end
+        })
+    };
+    let words = "✗ AfterAllowTestTraffic";
+    figures.push(("hook", told(&stage, IMAGE, failed, words).await));
+
+    let stage = made().await;
+    // It begins to fire while production is split, and stops the deployment at once.
+    let fires = |stage: &Stage| {
+        let shifts = deployment(stage, |deployment| (deployment.shifted == 20).then_some(()));
+        shifts?;
+        let mut faults = stage.sandbox.faults();
+        faults.dials.alarms.push("web-http-5xx-green".to_owned());
+        Some(stage.sandbox.clock().now())
+    };
+    figures.push(("alarm", told(&stage, IMAGE, fires, "alarm web-http").await));
+
+    let stage = made().await;
+    let unpullable = TaskFault::new(Trouble::CannotPull {
+        why: Default::default(),
+    });
+    let unpullable = ("shop:2".to_owned(), unpullable);
+    stage.sandbox.faults().dials.tasks.extend([unpullable]);
+    let stopped = |stage: &Stage| {
+        let mut world = stage.sandbox.world();
+        let tasks = world.at(REGION).ecs.tasks.values();
+        let stops = tasks.filter_map(|task| task.stop.as_ref());
+        stops.map(|stop| stop.at).min()
+    };
+    figures.push(("pull", told(&stage, IMAGE, stopped, "CannotPull").await));
+
+    let stage = made().await;
+    stage.run("watch").await.exits(6);
+    stage.push_files(
+        "web",
+        &[("Dockerfile", "FROM httpd:2.4.58\nCOPY ./missing/ /x/\n")],
+    );
+    let built = |stage: &Stage| {
+        let mut world = stage.sandbox.world();
+        let state = serde_json::to_value(&world.at(REGION).codebuild).unwrap();
+        let builds = state["builds"].as_object()?;
+        builds.values().find_map(|build| build["ended"].as_i64())
+    };
+    figures.push((
+        "build",
+        told(&stage, "watch", built, "the build said last").await,
+    ));
+
+    let lines: String = figures
+        .iter()
+        .map(|(cause, (said, _))| format!("{cause}: said after {said} s\n"))
+        .collect();
+    assert_data_eq!(lines, str![[r#"
+hook: said after 1 s
+alarm: said after 7 s
+pull: said after 6 s
+build: said after 0 s
+
+"#]]);
+    for (cause, (said, _)) in figures {
+        assert!((0..=15).contains(&said), "{cause}: {said} s");
+    }
 }

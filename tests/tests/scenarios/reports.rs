@@ -37,7 +37,6 @@ async fn every_event_is_as_the_schema_says() {
     // What is said beside, such as how far back a rollback goes, is talk.
     let mut check = |ran: Ran| {
         let lines: Vec<&str> = ran.out.lines().collect();
-        assert!(lines.len() > 3, "{}", ran.out);
         for line in &lines {
             let event: Value = serde_json::from_str(line).unwrap();
             if let Err(error) = validator.validate(&event) {
@@ -46,7 +45,13 @@ async fn every_event_is_as_the_schema_says() {
             seen.insert(event["event"].as_str().unwrap().to_owned());
         }
         let last: Value = serde_json::from_str(lines.last().unwrap()).unwrap();
-        assert!(["ended", "put_back"].contains(&last["event"].as_str().unwrap()));
+        let least = match last["event"].as_str() {
+            Some("ended") => 4,
+            // What is half way is put back in a few calls.
+            Some("put_back") => 2,
+            other => panic!("{other:?} comes last"),
+        };
+        assert!(lines.len() >= least, "{}", ran.out);
     };
     let stage = made(CANARY).await;
     stage.push("web", "<h1>first</h1>\n");
@@ -287,7 +292,7 @@ async fn the_page_shows_the_rollout_and_needs_nothing_else() {
     let page = std::fs::read_to_string(&file).unwrap();
     well_formed(&page);
     for text in [
-        "succeeded: production serves the new version",
+        "succeeded: production serves web:2",
         "id=\"timeline\"",
         "id=\"traffic\"",
         "id=\"tasks\"",

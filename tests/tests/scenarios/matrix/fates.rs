@@ -217,7 +217,7 @@ impl Fate {
             Self::StoppedAt(_) | Self::LeftAt(_) => "stopped on request",
             Self::NobodyReroutes => "not rerouted within the wait",
             Self::Succeeds | Self::ConnectionLost | Self::Throttled => {
-                "succeeded: production serves the new version"
+                "succeeded: production serves web:3"
             }
         }
     }
