@@ -1,12 +1,21 @@
 //! Every call can fail. Whatever call of a run is struck, and in whatever way: the command, run again, ends in the account in which an
 //! undisturbed run ends. Nothing is there twice, nothing is left over. Exhaustive: every call of every run, not samples. With
 //! `ECSPIPE_LONG=1` every read is cut off alone, too.
+//!
+//! What every cell would do alike is done once. A plan is a value: whatever strikes one of the calls that carry it out, the calls
+//! before it that led to the plan were not struck. And whoever is killed leaves the account as an undisturbed run has it after the same
+//! call; that this is so is shown beside the cells.
 
 use std::collections::BTreeSet;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use aws_smithy_runtime_api::client::http::{
+    HttpClient as _, HttpConnector, HttpConnectorFuture, SharedHttpClient, SharedHttpConnector,
+    http_client_fn,
+};
+use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use ecspipe_provision::{ActionKind, Detail, Inventory, Mode, Options, Plan, observe};
 use ecspipe_sandbox::Sandbox;
 use ecspipe_sandbox::faults::{Chaos, Rule, Strike};
@@ -50,8 +59,7 @@ impl Way {
     /// Whether it is tried on `call`. A call that changes nothing makes no difference to some ways: its lost answer is a reset, and whoever
     /// dies after it dies in the account that the call before it has left. Cut off, it is only asked again: see [`Way::Each`].
     fn is_tried_on(self, call: &str) -> bool {
-        let reads = ["Get", "List", "Describe", "BatchGet", "Head"];
-        let writes = !reads.iter().any(|verb| call.starts_with(verb));
+        let writes = is_write(call);
         match self {
             Self::Refused => true,
             Self::Before => writes || is_long(),
@@ -59,6 +67,11 @@ impl Way {
             Self::Each => false,
         }
     }
+}
+
+fn is_write(call: &str) -> bool {
+    let reads = ["Get", "List", "Describe", "BatchGet", "Head"];
+    !reads.iter().any(|verb| call.starts_with(verb))
 }
 
 fn is_long() -> bool {
@@ -91,17 +104,11 @@ impl Command {
 
     /// Runs it once: what failed, or why nothing was begun.
     async fn run(&self, place: &Place) -> Vec<String> {
-        let Some((plan, _)) = self.plan(place).await else {
-            return vec!["the account can't be read".to_owned()];
-        };
-        if !plan.refusals.is_empty() {
-            return vec![format!("refused: {:?}", plan.refusals)];
+        match self.plan(place).await {
+            None => vec!["the account can't be read".to_owned()],
+            Some((plan, _)) if plan.refusals.is_empty() => carry_out(&plan, place).await,
+            Some((plan, _)) => vec![format!("refused: {:?}", plan.refusals)],
         }
-        let outcome = place.try_apply(&plan).await;
-        let failed = outcome.failed.iter();
-        failed
-            .map(|failure| format!("{}: {}", failure.key, failure.error))
-            .collect()
     }
 
     /// `None` where the account could not be read.
@@ -117,30 +124,62 @@ impl Command {
         Some((plan, inventory))
     }
 
-    /// The account after an undisturbed run, and what it called.
-    async fn undisturbed(&self) -> (Vec<String>, Vec<String>) {
+    /// An undisturbed run.
+    async fn undisturbed(&self) -> Course {
         let sandbox = self.account.fork().unwrap();
         let place = Place::within(&sandbox, self.spec.clone()).await;
         sandbox.record(true);
-        assert_eq!(
-            self.run(&place).await,
-            Vec::<String>::new(),
-            "{}",
-            self.name
-        );
+        let (plan, _) = self.plan(&place).await.unwrap();
+        assert_eq!(plan.refusals, [], "{}", self.name);
+        let looking = calls(&sandbox);
+        let changes: Vec<&String> = looking.iter().filter(|call| is_write(call)).collect();
+        assert!(changes.is_empty(), "a look changes nothing: {changes:?}");
+
+        let sandbox = self.account.fork().unwrap();
+        let kept = Arc::default();
+        let client = keeping(&sandbox, &kept);
+        let place = Place::through(&sandbox, self.spec.clone(), REGION, client).await;
+        kept.lock().unwrap().clear();
+        sandbox.record(true);
+        let failed = carry_out(&plan, &place).await;
+        assert_eq!(failed, Vec::<String>::new(), "{}", self.name);
+        let doing = calls(&sandbox);
+        let accounts = std::mem::take(&mut *kept.lock().unwrap());
+        assert_eq!(accounts.len(), doing.len());
+
         sandbox.record(false);
-        let exchanges = sandbox.take_exchanges();
-        let calls = exchanges.into_iter().map(|exchange| exchange.operation);
-        let calls: Vec<String> = calls.collect();
         let wanted = settled(&sandbox).await;
-        let (plan, inventory) = self.plan(&place).await.unwrap();
-        assert!(plan.is_empty(), "{:?}", super::place::differences(&plan));
+        let (left, inventory) = self.plan(&place).await.unwrap();
+        assert!(left.is_empty(), "{:?}", super::place::differences(&left));
         assert_eq!(inventory.duplicates, []);
-        (wanted, calls)
+        Course {
+            plan,
+            looking,
+            doing,
+            accounts,
+            wanted,
+        }
     }
 
     /// One cell of the matrix: what is wrong in the end.
-    async fn disturbed(&self, cell: &Cell, seen: &Seen) -> Result<(), String> {
+    async fn disturbed(&self, cell: &Cell, course: &Course, seen: &Seen) -> Result<(), String> {
+        let sandbox = if cell.way == Way::Killed {
+            course.accounts[cell.number].fork().unwrap()
+        } else {
+            let sandbox = self.struck(cell, course).await?;
+            if seen.knows(settled(&sandbox).await, course) {
+                return Ok(());
+            }
+            sandbox
+        };
+        // Whoever comes after knows nothing of the run before. In the wanted account there is nothing to plan, and nothing twice.
+        let place = Place::within(&sandbox, self.spec.clone()).await;
+        let failed = self.run(&place).await;
+        same(&settled(&sandbox).await, &course.wanted).map_err(|left| format!("{failed:?}{left}"))
+    }
+
+    /// The account after a run in which one call was struck.
+    async fn struck(&self, cell: &Cell, course: &Course) -> Result<Sandbox, String> {
         let sandbox = self.account.fork().unwrap();
         let caller = sandbox.caller();
         let place = Place::through(&sandbox, self.spec.clone(), REGION, caller.http_client()).await;
@@ -159,35 +198,100 @@ impl Command {
             times: 1,
             strike: cell.way.strike(),
         });
+        let run = async {
+            match cell.part {
+                Part::Looking => self.run(&place).await,
+                Part::Doing => carry_out(&course.plan, &place).await,
+            }
+        };
         tokio::select! {
-            _ = self.run(&place) => {}
+            _ = run => {}
             () = caller.killed() => {}
         }
         sandbox.faults().set_chaos(None);
         let struck = sandbox.faults().rules().iter().all(|rule| rule.times == 0);
-        if struck != cell.strikes {
-            return Err(format!("struck: {struck}"));
+        match struck == cell.strikes {
+            true => Ok(sandbox),
+            false => Err(format!("struck: {struck}")),
         }
-        if cell.way != Way::Killed && seen.knows(settled(&sandbox).await) {
-            return Ok(());
-        }
-        // Whoever comes after knows nothing of the run before. In the wanted account there is nothing to plan, and nothing twice.
-        let place = Place::within(&sandbox, self.spec.clone()).await;
-        let failed = self.run(&place).await;
-        same(&settled(&sandbox).await, &seen.wanted).map_err(|left| format!("{failed:?}{left}"))
+    }
+
+    /// Kills the caller for once, and compares what it leaves with what the undisturbed run had after the same call.
+    async fn killed(&self, cell: &Cell, course: &Course) -> Result<(), String> {
+        let left = shape(&self.struck(cell, course).await?);
+        let kept = course.accounts[cell.number].fork().unwrap();
+        same(&left, &shape(&kept)).map_err(|differs| format!("the killed caller left{differs}"))
     }
 }
 
-/// Accounts from which running again is known to lead to the wanted one.
-struct Seen {
-    wanted: Vec<String>,
-    accounts: Mutex<BTreeSet<Vec<String>>>,
+/// Carries out a plan: what failed.
+async fn carry_out(plan: &Plan, place: &Place) -> Vec<String> {
+    let outcome = place.try_apply(plan).await;
+    let failed = outcome.failed.iter();
+    failed
+        .map(|failure| format!("{}: {}", failure.key, failure.error))
+        .collect()
 }
+
+/// What was called since the account began to record.
+fn calls(sandbox: &Sandbox) -> Vec<String> {
+    let exchanges = sandbox.take_exchanges().into_iter();
+    exchanges.map(|exchange| exchange.operation).collect()
+}
+
+/// A client of an account that keeps what the account is after each call.
+fn keeping(sandbox: &Sandbox, kept: &Arc<Mutex<Vec<Sandbox>>>) -> SharedHttpClient {
+    let (sandbox, kept) = (sandbox.clone(), Arc::clone(kept));
+    let client = sandbox.http_client();
+    http_client_fn(move |settings, components| {
+        SharedHttpConnector::new(Keeping {
+            inner: client.http_connector(settings, components),
+            sandbox: sandbox.clone(),
+            kept: Arc::clone(&kept),
+        })
+    })
+}
+
+#[derive(Debug)]
+struct Keeping {
+    inner: SharedHttpConnector,
+    sandbox: Sandbox,
+    kept: Arc<Mutex<Vec<Sandbox>>>,
+}
+
+impl HttpConnector for Keeping {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        let answer = self.inner.call(request);
+        let (sandbox, kept) = (self.sandbox.clone(), Arc::clone(&self.kept));
+        HttpConnectorFuture::new(async move {
+            let answer = answer.await;
+            kept.lock().unwrap().push(sandbox.fork().unwrap());
+            answer
+        })
+    }
+}
+
+/// An undisturbed run.
+struct Course {
+    plan: Plan,
+    /// The calls that led to the plan.
+    looking: Vec<String>,
+    /// The calls that carried it out.
+    doing: Vec<String>,
+    /// The account after each of those.
+    accounts: Vec<Sandbox>,
+    /// The account in the end.
+    wanted: Vec<String>,
+}
+
+/// Accounts from which running again is known to lead to the wanted one.
+#[derive(Default)]
+struct Seen(Mutex<BTreeSet<Vec<String>>>);
 
 impl Seen {
     /// Whether it was seen before; the wanted one was.
-    fn knows(&self, account: Vec<String>) -> bool {
-        account == self.wanted || !self.accounts.lock().unwrap().insert(account)
+    fn knows(&self, account: Vec<String>, course: &Course) -> bool {
+        account == course.wanted || !self.0.lock().unwrap().insert(account)
     }
 }
 
@@ -202,6 +306,8 @@ pub(crate) async fn settled(sandbox: &Sandbox) -> Vec<String> {
 }
 
 struct Cell {
+    part: Part,
+    /// Which call of that part is struck.
     number: usize,
     operation: String,
     way: Way,
@@ -209,27 +315,50 @@ struct Cell {
     strikes: bool,
 }
 
-fn cells(calls: &[String]) -> Vec<Cell> {
+/// A part of a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Part {
+    /// What leads to a plan.
+    Looking,
+    /// What carries it out.
+    Doing,
+}
+
+fn cells(course: &Course) -> Vec<Cell> {
     let mut cells = Vec::new();
-    for way in WAYS {
-        for (number, operation) in calls.iter().enumerate() {
-            if way.is_tried_on(operation) {
-                cells.push(Cell {
-                    number,
-                    operation: operation.clone(),
-                    way,
-                    strikes: true,
-                });
+    for (part, calls) in [
+        (Part::Looking, &course.looking),
+        (Part::Doing, &course.doing),
+    ] {
+        for way in WAYS {
+            for (number, operation) in calls.iter().enumerate() {
+                if way.is_tried_on(operation) {
+                    cells.push(Cell {
+                        part,
+                        number,
+                        operation: operation.clone(),
+                        way,
+                        strikes: true,
+                    });
+                }
             }
         }
     }
-    let (first, none) = ("(each)".to_owned(), "(none)".to_owned());
-    for (number, operation, way) in [(0, first, Way::Each), (calls.len(), none, Way::Before)] {
+    let (both, done) = (
+        course.looking.len() + course.doing.len(),
+        course.doing.len(),
+    );
+    for (part, number, way) in [
+        (Part::Looking, 0, Way::Each),
+        (Part::Looking, both, Way::Before),
+        (Part::Doing, done, Way::Before),
+    ] {
         cells.push(Cell {
+            part,
             number,
-            operation,
+            operation: "(none)".to_owned(),
             way,
-            strikes: number < calls.len(),
+            strikes: way == Way::Each,
         });
     }
     cells
@@ -246,24 +375,55 @@ pub(crate) fn block_on<F: Future>(work: F) -> F::Output {
 
 /// Plays every cell, on every core.
 fn play(command: &Command) {
-    let (wanted, calls) = block_on(command.undisturbed());
-    let cells = cells(&calls);
-    let seen = Seen {
-        wanted,
-        accounts: Mutex::default(),
-    };
+    let course = block_on(command.undisturbed());
+    let cells = cells(&course);
+    let seen = Seen::default();
+    let killings = killings(&cells);
+    let kill = |cell: &&Cell| block_on(command.killed(cell, &course));
+    let play = |cell: &&Cell| block_on(command.disturbed(cell, &course, &seen));
+    let mut wrong = on_every_core(&killings, kill);
+    wrong.extend(on_every_core(&cells.iter().collect::<Vec<_>>(), play));
+    assert!(
+        wrong.is_empty(),
+        "{}: {} of {} cells end elsewhere:\n{}",
+        command.name,
+        wrong.len(),
+        cells.len(),
+        wrong.join("\n")
+    );
+}
+
+/// The cells that are played with a caller who is really killed: the first, the last and the one in the middle; all of them where there is
+/// time.
+fn killings(cells: &[Cell]) -> Vec<&Cell> {
+    let killings: Vec<&Cell> = cells
+        .iter()
+        .filter(|cell| cell.way == Way::Killed)
+        .collect();
+    match killings.as_slice() {
+        [first, .., last] if !is_long() => vec![first, killings[killings.len() / 2], last],
+        _ => killings,
+    }
+}
+
+/// What is wrong with each of the cells, played on every core.
+fn on_every_core(
+    cells: &[&Cell],
+    play: impl Fn(&&Cell) -> Result<(), String> + Sync,
+) -> Vec<String> {
     let next = AtomicUsize::new(0);
     let wrong = Mutex::new(Vec::new());
     let work = || {
         while let Some(cell) = cells.get(next.fetch_add(1, Ordering::Relaxed)) {
-            if let Err(why) = block_on(command.disturbed(cell, &seen)) {
+            if let Err(why) = play(cell) {
                 let Cell {
+                    part,
                     number,
                     operation,
                     way,
                     ..
                 } = cell;
-                let line = format!("call {number}, {operation}, {way:?}: {why}");
+                let line = format!("{part:?}, call {number}, {operation}, {way:?}: {why}");
                 wrong.lock().unwrap().push(line);
             }
         }
@@ -274,15 +434,7 @@ fn play(command: &Command) {
             scope.spawn(work);
         }
     });
-    let wrong = wrong.into_inner().unwrap();
-    assert!(
-        wrong.is_empty(),
-        "{}: {} of {} cells end elsewhere:\n{}",
-        command.name,
-        wrong.len(),
-        cells.len(),
-        wrong.join("\n")
-    );
+    wrong.into_inner().unwrap()
 }
 
 /// The tutorial's app, made and at rest.
