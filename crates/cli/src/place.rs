@@ -9,8 +9,8 @@ use ecspipe_aws::{Account, Connect, Leases, Pace};
 use ecspipe_deploy::{Bundle, FollowOptions, Intent, Point, Poll, Target, Timestamp, WaitUntil};
 use ecspipe_provision::existing;
 use ecspipe_provision::{
-    Depth, Detail, Existing, Found, Graph, Inputs, Inventory, Lookup as _, Outputs, Scope,
-    TagSource,
+    Depth, Detail, Existing, Found, Graph, Inputs, Inventory, Key, Lookup as _, Made, Outputs,
+    Scope, TagSource, TaskNetwork,
 };
 use ecspipe_render::{Network, direct};
 use ecspipe_sandbox::Sandbox;
@@ -233,12 +233,14 @@ impl Place {
         let scope = ecspipe_provision::scope(&inputs, &graph);
         let kinds = ecspipe_provision::TASK_NETWORK_KINDS;
         let inventory = ecspipe_provision::observe_kinds(&self.account, &scope, &kinds).await?;
-        let network = ecspipe_provision::task_network(&graph, &inventory)?;
-        Ok(Network {
-            subnets: network.subnets,
-            security_groups: network.security_groups,
-            public_addresses: network.public_addresses,
-        })
+        Ok(named(ecspipe_provision::task_network(&graph, &inventory)?))
+    }
+
+    /// The same after an `up` that has done all it planned, from what is `known` then: nothing is asked.
+    pub(crate) fn made_network(&self, known: &BTreeMap<Key, Made>) -> Result<Network, Failure> {
+        let (graph, _) = self.wanted(Detail::Properties)?;
+        let network = ecspipe_provision::applied_task_network(&graph, known)?;
+        Ok(named(network))
     }
 
     /// The names by which a rollout is started and followed.
@@ -256,10 +258,9 @@ impl Place {
         self.account.leases(&self.facts, &self.names())
     }
 
-    /// The deployment files as they go to S3.
-    pub(crate) async fn bundle(&self) -> Result<Bundle, Failure> {
-        let network = self.network().await?;
-        let artifacts = ecspipe_render::render_into(&self.spec, &self.facts, Some(&network))?;
+    /// The deployment files as they go to S3, for tasks in `network`.
+    pub(crate) fn bundle(&self, network: &Network) -> Result<Bundle, Failure> {
+        let artifacts = ecspipe_render::render_into(&self.spec, &self.facts, Some(network))?;
         let files: BTreeMap<_, _> = artifacts
             .into_iter()
             .map(|artifact| (artifact.name, artifact.contents.into_bytes()))
@@ -539,6 +540,15 @@ pub(crate) async fn facts(
             let asked = ask(global, world, spec, account).await;
             asked.map_err(|failure| unknown(failure, account.is_none(), region.is_none()))
         }
+    }
+}
+
+/// A network as files name it.
+fn named(network: TaskNetwork) -> Network {
+    Network {
+        subnets: network.subnets,
+        security_groups: network.security_groups,
+        public_addresses: network.public_addresses,
     }
 }
 

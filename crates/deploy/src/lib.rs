@@ -70,7 +70,8 @@ pub use rollouts::*;
 pub use run::{Begun, RunEnded, RunEvent, attend_run, begin_run};
 pub use snapshot::*;
 pub use start::{
-    BundlePut, Start, StartOptions, Started, StartedImage, put_bundle, start, start_image,
+    BundlePut, Start, StartOptions, Started, StartedImage, put_bundle, put_first_bundle, start,
+    start_image,
 };
 pub use status::{InFlight, Live, Status, status};
 pub use tasks::{KEPT_RELEASES, KEPT_REVISIONS, Scaled, retire, scale};

@@ -11,7 +11,7 @@ use crate::error::{CloudFailure, DeployError, FailureKind};
 use crate::event::{Event, StartedBy};
 use crate::follow::{OnEvent, Poll};
 use crate::rollouts::{
-    DeploymentSummary, ExecutionSummary, NewDeployment, Rollouts, StoredBundle, Target, Which,
+    DeploymentSummary, ExecutionSummary, NewDeployment, Rollouts, Target, Which,
 };
 use crate::snapshot::ExecutionStatus;
 
@@ -284,41 +284,59 @@ pub async fn put_bundle(
     bundle: &Bundle,
     on_event: &mut OnEvent<'_>,
 ) -> Result<BundlePut, DeployError> {
-    let same = |stored: &StoredBundle| stored.sha256.as_deref() == Some(&bundle.sha256);
-    if let Some(stored) = rollouts.bundle(target).await?.filter(same) {
-        let version = stored.version;
+    if let Some(version) = stored(rollouts, target, bundle).await? {
         on_event(Event::BundleUnchanged {
             version: version.clone(),
             sha256: bundle.sha256.clone(),
         });
         return Ok(BundlePut::Unchanged { version });
     }
+    let version = put_first_bundle(rollouts, target, bundle).await?;
+    on_event(Event::BundlePut {
+        version: version.clone(),
+        sha256: bundle.sha256.clone(),
+    });
+    Ok(BundlePut::Put { version })
+}
+
+/// Puts the bundle where its caller knows that there is none, or another; gives its version. As safe against a lost answer.
+pub async fn put_first_bundle(
+    rollouts: &dyn Rollouts,
+    target: &Target,
+    bundle: &Bundle,
+) -> Result<String, DeployError> {
     let mut attempt = 1;
-    let version = loop {
+    loop {
         let failure = match rollouts
             .put_bundle(target, &bundle.bytes, &bundle.sha256)
             .await
         {
-            Ok(version) => break version,
+            Ok(version) => return Ok(version),
             Err(failure) => failure,
         };
         // A second version would start the pipeline a second time, so a lost answer is looked after first.
         if failure.is_ambiguous()
-            && let Some(stored) = rollouts.bundle(target).await?.filter(same)
+            && let Some(version) = stored(rollouts, target, bundle).await?
         {
-            break stored.version;
+            return Ok(version);
         }
         if attempt == ATTEMPTS || !failure.is_transient() {
             return Err(failure.into());
         }
         attempt += 1;
         sleep(Duration::from_secs(1)).await;
-    };
-    on_event(Event::BundlePut {
-        version: version.clone(),
-        sha256: bundle.sha256.clone(),
-    });
-    Ok(BundlePut::Put { version })
+    }
+}
+
+/// The version of what is stored, if it is this bundle.
+async fn stored(
+    rollouts: &dyn Rollouts,
+    target: &Target,
+    bundle: &Bundle,
+) -> Result<Option<String>, DeployError> {
+    let stored = rollouts.bundle(target).await?;
+    let same = stored.filter(|stored| stored.sha256.as_deref() == Some(&bundle.sha256));
+    Ok(same.map(|stored| stored.version))
 }
 
 /// The execution that has started since `before` and takes `version` of the bundle (or any); `None` if there is none

@@ -57,7 +57,7 @@ pub use plan::{
     Step, Summary, plan,
 };
 pub use resource::{Area, Id, Key, Kind, Link, Resource};
-pub use task_network::{TASK_NETWORK_KINDS, TaskNetwork, task_network};
+pub use task_network::{TASK_NETWORK_KINDS, TaskNetwork, applied_task_network, task_network};
 pub use tokio_util::sync::CancellationToken;
 
 /// Why the work can't go on. What a single step of a run fails with is in the [`Outcome`] instead.

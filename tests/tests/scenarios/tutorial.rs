@@ -172,7 +172,7 @@ async fn taking_an_app_down_asks_for_its_name() {
 async fn commands_take_few_calls() {
     let stage = Stage::new(TUTORIAL);
     for (command, most) in [
-        ("up --yes", 122),
+        ("up --yes", 119),
         ("plan", 44),
         ("down --yes --delete-source", 130),
     ] {

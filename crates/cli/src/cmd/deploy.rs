@@ -80,7 +80,7 @@ async fn by_pipeline(
     shown: &Follow<'_>,
     world: &World,
 ) -> Result<Id, Failure> {
-    let bundle = place.bundle().await?;
+    let bundle = place.bundle(&place.network().await?)?;
     place
         .preflight(
             &Intent {

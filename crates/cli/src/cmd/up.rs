@@ -1,7 +1,9 @@
 //! `up`: makes the account as the spec says, under the app's lease. Must not plan or carry out by itself.
 
+use std::collections::BTreeMap;
+
 use ecspipe_deploy::Rollouts as _;
-use ecspipe_provision::{ActionKind, Detail, HeldBack, Kind, Plan};
+use ecspipe_provision::{ActionKind, Detail, HeldBack, Key, Kind, Made, Plan};
 
 use crate::args::{Format, Global, Up};
 use crate::exit::{Exit, Failure};
@@ -31,7 +33,7 @@ async fn make(
         return Ok(Exit::Refused);
     };
     let known = super::carry_out(global, world, place, &plan, lease).await?;
-    if put_first_bundle(place, &plan).await? {
+    if put_first_bundle(place, &plan, &known).await? {
         world.err(
             "the deployment files are in S3; from now on a push to the source repository deploys",
         );
@@ -117,8 +119,12 @@ async fn agreed(
 }
 
 /// Puts the deployment files where there are none yet, so that the first push finds them. Later ones travel with `deploy`: `up`
-/// never starts a rollout of an app that runs.
-async fn put_first_bundle(place: &Place, plan: &Plan) -> Result<bool, Failure> {
+/// never starts a rollout of an app that runs. What the plan has come to is `known`, so nothing that it has made is asked for again.
+async fn put_first_bundle(
+    place: &Place,
+    plan: &Plan,
+    known: &BTreeMap<Key, Made>,
+) -> Result<bool, Failure> {
     let target = place.target();
     let in_new_bucket = plan
         .steps
@@ -127,8 +133,8 @@ async fn put_first_bundle(place: &Place, plan: &Plan) -> Result<bool, Failure> {
     if !in_new_bucket && place.account.bundle(&target).await?.is_some() {
         return Ok(false);
     }
-    let bundle = place.bundle().await?;
-    ecspipe_deploy::put_bundle(&place.account, &target, &bundle, &mut |_| ())
+    let bundle = place.bundle(&place.made_network(known)?)?;
+    ecspipe_deploy::put_first_bundle(&place.account, &target, &bundle)
         .await
         .map_err(|error| {
             let mut failure = Failure::from(error);

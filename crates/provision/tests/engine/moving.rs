@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 
 use ecspipe_provision::memory::Memory;
 use ecspipe_provision::resource::{OtherSets, Resource};
-use ecspipe_provision::{ActionKind, Deferred, DeferredTo, Error, Options, Plan, task_network};
+use ecspipe_provision::{
+    ActionKind, Deferred, DeferredTo, Error, Options, Plan, applied_task_network, task_network,
+};
 use ecspipe_spec::{Nat, Spec, Zones};
 
 use crate::account::{
@@ -127,6 +129,18 @@ fn a_zone_is_there_before_tasks_stand_in_it() {
         other => panic!("{other:?}"),
     }
     up(&cloud, &three_zones());
+    // What was made is known without a look; what isn't known isn't there.
+    let (graph, inventory) = (graph_of(&three_zones()), inventory(&cloud, &three_zones()));
+    let looked = task_network(&graph, &inventory).unwrap();
+    assert_eq!(looked.subnets.len(), 3);
+    let mut known = inventory.known();
+    assert_eq!(applied_task_network(&graph, &known).unwrap(), looked);
+    known.remove(&"subnet/private-eu-central-1c".parse().unwrap());
+    let error = applied_task_network(&graph, &known).unwrap_err();
+    assert!(
+        error.to_string().contains("subnet/private-eu-central-1c"),
+        "{error}"
+    );
     assert_eq!(
         deferred(&plan(&cloud, &three_zones())),
         ["deployment update service/main: subnets"]
