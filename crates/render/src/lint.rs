@@ -1,11 +1,14 @@
 //! What no single file shows: whether the files fit each other, the place, and AWS's limits. Reads the text that would be
 //! written, not the values it came from. Must not repair anything.
 
+use std::sync::OnceLock;
+
 use ecspipe_spec::taskdef::{IMAGE_PLACEHOLDER, TaskDefinition};
 use ecspipe_spec::{Facts, Function, HookEvent, Names, Spec, Zones};
 use serde::{Deserialize, Serialize};
 
 use crate::appspec::{AppSpec, TASK_DEFINITION_PLACEHOLDER};
+use crate::buildspec;
 use crate::{APPSPEC, Artifact, BUILDSPEC, RenderError, TASKDEF};
 
 /// The largest task definition that ECS takes (AWS.md §1.6).
@@ -244,7 +247,21 @@ impl Findings {
         }
     }
 
+    /// What has the template's form is read only once, since its values can't break it.
     fn buildspec(&mut self, text: &str) {
+        static IS_SOUND: OnceLock<bool> = OnceLock::new();
+        let has_the_form = buildspec::has_the_form(text);
+        if has_the_form && IS_SOUND.get() == Some(&true) {
+            return;
+        }
+        let before = self.0.len();
+        self.read_buildspec(text);
+        if has_the_form {
+            IS_SOUND.get_or_init(|| self.0.len() == before);
+        }
+    }
+
+    fn read_buildspec(&mut self, text: &str) {
         let read = serde_saphyr::from_str(text);
         let Some(buildspec) = self.read::<Buildspec, _>(BUILDSPEC, read) else {
             return;

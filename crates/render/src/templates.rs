@@ -118,7 +118,7 @@ fn names(spec: &Spec, facts: &Facts) -> Value {
     })
 }
 
-/// `{{json value}}`: the value as JSON on one line, which is YAML too.
+/// `{{json value}}`: see [`line`].
 fn write_json(
     helper: &Helper<'_>,
     _: &Handlebars<'_>,
@@ -133,16 +133,31 @@ fn write_json(
         let name = parameter.relative_path().cloned();
         return Err(RenderErrorReason::MissingVariable(name).into());
     }
-    for letter in parameter.value().to_string().chars() {
-        // Legal in JSON as they are, but line breaks or nothing at all to some YAML readers.
-        match letter {
-            '\u{7f}'..='\u{a0}' | '\u{2028}' | '\u{2029}' | '\u{feff}' => {
-                out.write(&format!("\\u{:04x}", u32::from(letter)))?;
-            }
-            _ => out.write(letter.encode_utf8(&mut [0; 4]))?,
+    Ok(out.write(&line(parameter.value()))?)
+}
+
+/// The value as JSON on one line, which is YAML too.
+pub(crate) fn line(value: &Value) -> String {
+    let json = value.to_string();
+    // Legal in JSON as they are, but line breaks or nothing at all to some YAML readers.
+    let odd = |letter: char| {
+        matches!(
+            letter,
+            '\u{7f}'..='\u{a0}' | '\u{2028}' | '\u{2029}' | '\u{feff}'
+        )
+    };
+    if !json.contains(odd) {
+        return json;
+    }
+    let mut line = String::with_capacity(json.len() + 5);
+    for letter in json.chars() {
+        if odd(letter) {
+            line.push_str(&format!("\\u{:04x}", u32::from(letter)));
+        } else {
+            line.push(letter);
         }
     }
-    Ok(())
+    line
 }
 
 fn reason(error: &handlebars::RenderError) -> String {
