@@ -282,13 +282,16 @@ deploy:
         .iter()
         .map(|(cause, (said, _))| format!("{cause}: said after {said} s\n"))
         .collect();
-    assert_data_eq!(lines, str![[r#"
+    assert_data_eq!(
+        lines,
+        str![[r#"
 hook: said after 1 s
 alarm: said after 7 s
 pull: said after 6 s
 build: said after 0 s
 
-"#]]);
+"#]]
+    );
     for (cause, (said, _)) in figures {
         assert!((0..=15).contains(&said), "{cause}: {said} s");
     }
