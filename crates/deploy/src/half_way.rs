@@ -1,5 +1,5 @@
 //! What a deployment that was stopped without rollback leaves half way: listeners that lead elsewhere than to the primary tasks, and
-//! new tasks that never became primary. [`HalfWay::of`] sees it and is pure; [`HalfWay::put_back`] ends it, without a deployment.
+//! new tasks that never became primary. [`HalfWay::of`] sees it and is pure; `put_back` ends it, without a deployment.
 //! Must not judge whether that is wise: the preflight does.
 
 use crate::act::live;
