@@ -946,7 +946,9 @@ async fn health(
             known(account).groups.remove(&name);
         }
         let found = found.unwrap_or_default();
-        let failing = found.iter().filter_map(failing_target).collect();
+        let mut failing: Vec<FailingTarget> = found.iter().filter_map(failing_target).collect();
+        // AWS gives them in no order.
+        failing.sort_by(|one, other| one.target.cmp(&other.target));
         let states: Vec<_> = found
             .iter()
             .filter_map(|target| target.target_health().and_then(|health| health.state()))

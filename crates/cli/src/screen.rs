@@ -202,7 +202,7 @@ mod tests {
             assert!(!write.is_empty());
             terminal.write(&write);
             assert!(!terminal.hidden, "{write:?}");
-            assert_eq!(terminal.row, terminal.lines.len() - 1, "{write:?}");
+            assert!(terminal.row + 1 >= terminal.lines.len(), "{write:?}");
         }
     }
 

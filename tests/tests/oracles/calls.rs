@@ -126,6 +126,12 @@ async fn tutorial() -> Vec<Exchange> {
     stage.run("stop").await.exits(0);
     stage.run("watch").await.exits(6);
     stage
+        .run("deploy --image nginx:1.27 --until ready")
+        .await
+        .exits(8);
+    stage.run("stop --no-rollback").await.exits(0);
+    stage.run("rollback --yes").await.exits(0);
+    stage
         .run("deploy --image nginx:1.28 --until ready")
         .await
         .exits(8);
