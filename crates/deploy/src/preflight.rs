@@ -8,7 +8,6 @@ use futures::future::try_join_all;
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::sleep;
 
-use crate::act::live;
 use crate::error::{CloudFailure, DeployError};
 use crate::event::Event;
 use crate::follow::{OnEvent, Poll, or_none};
@@ -270,20 +269,15 @@ fn traffic(
 }
 
 /// The target groups that production goes to, or is about to be led back to.
-fn serving<'a>(
-    found: &'a Found,
-    service: &'a ServiceState,
-    intent: &Intent<'_>,
-) -> BTreeSet<&'a str> {
+fn serving(found: &Found, service: &ServiceState, intent: &Intent<'_>) -> BTreeSet<String> {
     let half_way = HalfWay::of(service, &found.listeners).filter(|_| intent.goes_back);
-    let primary = live(&service.task_sets).and_then(|set| set.target_group.as_deref());
-    if let (Some(_), Some(primary)) = (half_way, primary) {
-        return BTreeSet::from([primary]);
+    if let Some(half_way) = half_way {
+        return BTreeSet::from([half_way.target_group]);
     }
     let routes = found.listeners.production.iter();
     routes
         .filter(|route| route.weight > 0)
-        .map(|route| route.target_group.as_str())
+        .map(|route| route.target_group.clone())
         .collect()
 }
 
@@ -295,7 +289,7 @@ fn health(found: &Found, intent: &Intent<'_>, add: &mut impl FnMut(String, Strin
     };
     let groups: Vec<&Health> = serving(found, service, intent)
         .into_iter()
-        .filter_map(|group| found.health.get(group))
+        .filter_map(|group| found.health.get(&group))
         .collect();
     let healthy: u32 = groups.iter().map(|health| health.healthy).sum();
     let young = service

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use aws_sdk_elasticloadbalancingv2::operation::describe_load_balancers::builders::DescribeLoadBalancersFluentBuilder;
 use aws_sdk_elasticloadbalancingv2::types::{
     LoadBalancer as Found, LoadBalancerAttribute, LoadBalancerSchemeEnum, LoadBalancerStateEnum,
     LoadBalancerTypeEnum, Tag,
@@ -40,26 +41,22 @@ fn is_failed(balancer: &Found) -> bool {
 
 /// A balancer by its name.
 pub(crate) async fn describe(account: &Account, name: &str) -> Result<Option<Found>, CloudError> {
-    let call = account
-        .elb
-        .describe_load_balancers()
-        .names(name)
-        .send()
-        .await;
-    let answer = call
-        .said("elasticloadbalancing", "DescribeLoadBalancers")
-        .or_missing()?;
-    Ok(answer.and_then(|answer| answer.load_balancers().first().cloned()))
+    first(account.elb.describe_load_balancers().names(name)).await
 }
 
 /// The same by its ARN.
 pub(crate) async fn by_arn(account: &Account, arn: &str) -> Result<Option<Found>, CloudError> {
-    let call = account
-        .elb
-        .describe_load_balancers()
-        .load_balancer_arns(arn)
-        .send()
-        .await;
+    first(
+        account
+            .elb
+            .describe_load_balancers()
+            .load_balancer_arns(arn),
+    )
+    .await
+}
+
+async fn first(request: DescribeLoadBalancersFluentBuilder) -> Result<Option<Found>, CloudError> {
+    let call = request.send().await;
     let answer = call
         .said("elasticloadbalancing", "DescribeLoadBalancers")
         .or_missing()?;

@@ -6,7 +6,7 @@ use ecspipe_provision::CloudError;
 
 use super::{groups, known, name_in};
 use crate::Account;
-use crate::classify::{OrMissing as _, Said as _, local};
+use crate::classify::{OrMissing as _, Refine as _, Said as _, local};
 use crate::kinds::{listener, load_balancer};
 
 pub(super) async fn listeners(account: &Account, target: &Target) -> Result<Listeners, CloudError> {
@@ -43,7 +43,8 @@ pub(super) async fn forward(
         return Err(local(
             "NotFound",
             format!("{balancer} has no such listener, or there is no target group {target_group}"),
-        ));
+        )
+        .with_hint("make what is missing again with `ecspipe up`"));
     };
     let action = Action::builder()
         .r#type(ActionTypeEnum::Forward)
