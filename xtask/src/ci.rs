@@ -3,11 +3,12 @@
 //! Must not stop at the first failure: who waited for the run wants all of it. The tests come last, so that their
 //! closing line is the last line of the run.
 
-use crate::{codegen, process, test, tidy, workspace::Workspace};
+use crate::{codegen, process, space, test, tidy, workspace::Workspace};
 
 /// Runs every check and then the tests; says whether all passed, after naming those that did not.
 pub(crate) fn run(workspace: &Workspace) -> bool {
-    let checks: [(&str, Check); 5] = [
+    let checks: [(&str, Check); 6] = [
+        ("space", space::make),
         ("fmt", fmt),
         ("tidy", tidy::run),
         ("clippy", clippy),

@@ -158,8 +158,8 @@ fn build(workspace: &Workspace) -> Result<PathBuf, String> {
     let output = process::read(workspace.cargo().args([
         "build",
         "--quiet",
-        "--package",
-        "ecspipe",
+        // Of the whole workspace, or else its features would be others and all of it compiled a second time.
+        "--workspace",
         "--bin",
         "ecspipe",
         "--message-format",

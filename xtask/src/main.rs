@@ -10,6 +10,7 @@ mod ci;
 mod codegen;
 mod oracles;
 mod process;
+mod space;
 mod test;
 mod tidy;
 mod workspace;
@@ -32,7 +33,7 @@ struct Arguments {
 enum Command {
     /// Pass every test, the oracle tests included.
     Test(test::Options),
-    /// What continuous integration runs: format, tidy, clippy, doc, codegen --check, test.
+    /// What continuous integration runs: room on the disk, format, tidy, clippy, doc, codegen --check, test.
     Ci,
     /// Write the generated files: JSON Schema, CLI reference, goldens of the examples.
     Codegen(codegen::Options),
