@@ -10,9 +10,11 @@ use crate::error::{DeployError, FailureKind};
 use crate::event::{Event, Verdict, Wait};
 use crate::follow::{self, FollowOptions, Id, OnEvent, Poll, WaitUntil};
 use crate::half_way::HalfWay;
-use crate::rollout::{self, Phase};
-use crate::rollouts::{AfterStop, DeploymentSummary, DeploymentWait, Rollouts, Target, Which};
-use crate::snapshot::{DeploymentStatus, TaskSet, TaskSetStatus};
+use crate::rollout::{self, Phase, rollback_expected_until};
+use crate::rollouts::{
+    AfterStop, DeploymentSummary, DeploymentWait, Rollouts, ServiceState, Target, Which,
+};
+use crate::snapshot::{Deployment, DeploymentStatus, TaskSet, TaskSetStatus};
 use crate::start::{create, new_deployment};
 
 /// How many deployments are looked through for a good one.
@@ -170,7 +172,8 @@ pub async fn stop(
 
 /// Goes back to the last good task definition: that of the newest deployment that succeeded before the live one, with
 /// another definition, and that was not itself rolled back since. A deployment in flight is stopped instead, and its
-/// traffic taken back; so is the traffic that one has left [`HalfWay`]. `app_spec` makes an AppSpec of a task definition's ARN.
+/// traffic taken back; so is the traffic that one has left [`HalfWay`], once CodeDeploy can't be about to do so itself. `app_spec`
+/// makes an AppSpec of a task definition's ARN.
 pub async fn rollback(
     rollouts: &dyn Rollouts,
     target: &Target,
@@ -184,19 +187,19 @@ pub async fn rollback(
         let goes_back = deployment.is_automatic_rollback()
             || replaces(deployment.description.as_deref()).is_some();
         if goes_back {
-            return Err(DeployError::InFlight {
-                deployment: deployment.id,
-                status: deployment.status.to_string(),
-            });
+            return Err(in_flight(&deployment));
         }
         stop_deployment(rollouts, target, &deployment.id, AfterStop::RollBack).await?;
         return Ok(Rollback::Stopped {
             deployment: deployment.id,
         });
     }
-    let service = rollouts.service(target).await?;
-    let listeners = rollouts.listeners(target).await?;
-    if let Some(half_way) = HalfWay::of(&service, &listeners) {
+    let (mut service, mut left) = half_way(rollouts, target).await?;
+    if left.is_some() {
+        leave_to_codedeploy(rollouts, target, poll, on_event).await?;
+        (service, left) = half_way(rollouts, target).await?;
+    }
+    if let Some(half_way) = left {
         half_way.put_back(rollouts, target, on_event).await?;
         return Ok(Rollback::PutBack(half_way));
     }
@@ -223,6 +226,67 @@ pub async fn rollback(
         task_definition,
         good: good.id.clone(),
     })
+}
+
+async fn half_way(
+    rollouts: &dyn Rollouts,
+    target: &Target,
+) -> Result<(ServiceState, Option<HalfWay>), DeployError> {
+    let service = rollouts.service(target).await?;
+    let listeners = rollouts.listeners(target).await?;
+    let left = HalfWay::of(&service, &listeners);
+    Ok((service, left))
+}
+
+/// Waits until CodeDeploy can't name a deployment any more that rolls the newest one back. Two hands on the same task sets are
+/// one too many: an error where one is at work.
+async fn leave_to_codedeploy(
+    rollouts: &dyn Rollouts,
+    target: &Target,
+    poll: Poll,
+    on_event: &mut OnEvent<'_>,
+) -> Result<(), DeployError> {
+    let mut is_told = false;
+    loop {
+        let newest = follow::deployment(rollouts, target, &Id::Latest).await?;
+        let Some((newest, phase)) = newest else {
+            return Ok(());
+        };
+        let rollback = match newest.rolled_back_by() {
+            Some(id) => {
+                follow::deployment(rollouts, target, &Id::Deployment(id.to_owned())).await?
+            }
+            None if newest.is_automatic_rollback() => Some((newest.clone(), phase)),
+            None => None,
+        };
+        if let Some((rollback, phase)) = rollback {
+            return match phase.is_over() {
+                true => Ok(()),
+                false => Err(in_flight(&rollback)),
+            };
+        }
+        let now = rollouts.now();
+        let Some(until) = rollback_expected_until(&newest, None).filter(|until| now < *until)
+        else {
+            return Ok(());
+        };
+        if !std::mem::replace(&mut is_told, true) {
+            on_event(Event::WaitEntered {
+                wait: Wait::RollbackStart {
+                    deployment: newest.id,
+                },
+                until: Some(until),
+            });
+        }
+        sleep(poll.every.min(now.duration_until(until).unsigned_abs())).await;
+    }
+}
+
+fn in_flight(deployment: &Deployment) -> DeployError {
+    DeployError::InFlight {
+        deployment: deployment.id.clone(),
+        status: deployment.status.to_string(),
+    }
 }
 
 /// The task set that serves production.

@@ -15,6 +15,7 @@ use crate::snapshot::{
 
 pub use carry::carry;
 pub use events::events;
+pub(crate) use verdict::rollback_expected_until;
 pub use verdict::verdict;
 
 /// The lifecycle events of an ECS deployment in the order in which they run (AWS.md §1.1).

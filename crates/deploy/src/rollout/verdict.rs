@@ -216,7 +216,7 @@ fn after_failure(deployment: &Deployment, snapshot: &Snapshot, end: Verdict) -> 
     if let Some(rollback) = deployment.rolled_back_by() {
         return rolling_back(rollback);
     }
-    match rollback_expected_until(deployment, snapshot) {
+    match rollback_expected_until(deployment, snapshot.settings.as_ref()) {
         Some(until) if snapshot.at < until => Verdict::StillRunning {
             waiting_for: Wait::RollbackStart {
                 deployment: deployment.id.clone(),
@@ -238,11 +238,11 @@ fn rolling_back(rollback: &str) -> Verdict {
 
 /// Until when a rollback may still appear; `None` when none is to be expected. A stop brings its own order to roll back,
 /// so the group's settings speak only for failures. AWS's message on a rollback that it did not start ends the wait.
-fn rollback_expected_until(deployment: &Deployment, snapshot: &Snapshot) -> Option<Timestamp> {
-    let switched_off = snapshot
-        .settings
-        .as_ref()
-        .is_some_and(|settings| settings.rollback_events.is_empty());
+pub(crate) fn rollback_expected_until(
+    deployment: &Deployment,
+    settings: Option<&GroupSettings>,
+) -> Option<Timestamp> {
+    let switched_off = settings.is_some_and(|settings| settings.rollback_events.is_empty());
     let failed = deployment.status == DeploymentStatus::Failed;
     let answered = deployment
         .rollback

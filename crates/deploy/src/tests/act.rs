@@ -1,13 +1,14 @@
 //! Acting: it refuses with a reason, does what was asked once, and goes back only to what was good.
 
 use super::story::{Ending, Plot, all_to, at as when, definition, deployment, story, task_set};
-use super::target;
+use super::{secs, target};
 use crate::act::{Rollback, Stopped, reroute, rollback, stop};
 use crate::error::{DeployError, FailureKind};
+use crate::event::Event;
 use crate::follow::{FollowOptions, Id, Poll};
 use crate::memory::{Effect, Memory, World};
 use crate::rollout::{Phase, phase};
-use crate::rollouts::{AfterStop, ServiceState};
+use crate::rollouts::{AfterStop, Rollouts as _, ServiceState};
 use crate::snapshot::*;
 
 /// The account at the first moment of a story at which its deployment is in this phase.
@@ -34,7 +35,7 @@ fn working(name: &str) -> Phase {
 
 async fn rerouted(memory: &Memory, finish: bool) -> Result<usize, String> {
     let options = FollowOptions {
-        timeout: Some(std::time::Duration::from_secs(60)),
+        timeout: Some(secs(60)),
         ..FollowOptions::default()
     };
     let finish = finish.then_some(&options);
@@ -469,6 +470,76 @@ async fn what_was_left_half_way_is_put_back_and_nothing_is_deployed() {
         matches!(&again, Rollback::Created { good, .. } if good == "d-a"),
         "{again:?}"
     );
+}
+
+/// What was stopped ten seconds ago and is left half way; `answer` is what CodeDeploy says of rolling it back.
+async fn just_stopped(answer: Option<RollbackInfo>) -> Memory {
+    let rollback = past("d-2", 2, DeploymentStatus::Failed, "");
+    let stopped = Deployment {
+        completed: Some(when(0)),
+        rollback: answer,
+        ..past("d-1", 3, DeploymentStatus::Stopped, "")
+    };
+    let memory = history(2, vec![rollback, stopped]);
+    half_way(&memory);
+    tokio::time::sleep(secs(10)).await;
+    memory
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rollback_that_codedeploy_is_about_to_make_is_left_to_it() {
+    let memory = just_stopped(None).await;
+    memory.at(secs(22), |world| {
+        world.deployments.push(Deployment {
+            creator: Some(ROLLBACK_CREATOR.to_owned()),
+            ..deployment("d-3", 22)
+        });
+    });
+    let error = roll_back(&memory).await.unwrap_err();
+    assert!(
+        matches!(&error, DeployError::InFlight { deployment, .. } if deployment == "d-3"),
+        "{error:?}"
+    );
+    assert_eq!(memory.count("ModifyListener"), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_codedeploy_rolls_nothing_back_it_is_put_back_after_its_time() {
+    let says = |message: &str| RollbackInfo {
+        message: Some(message.to_owned()),
+        ..RollbackInfo::default()
+    };
+    let failed = RollbackInfo {
+        rollback_deployment: Some("d-2".to_owned()),
+        ..RollbackInfo::default()
+    };
+    let table = [
+        (None, 30, 1),
+        (Some(says("there is nothing to roll back to")), 10, 0),
+        (Some(failed), 10, 0),
+    ];
+    for (answer, until, told) in table {
+        let memory = just_stopped(answer.clone()).await;
+        let mut events = Vec::new();
+        let app_spec = |arn: &str| arn.to_owned();
+        let done = rollback(
+            &memory,
+            &target(),
+            &app_spec,
+            Poll::default(),
+            &mut |event| {
+                events.push(event);
+            },
+        )
+        .await
+        .unwrap();
+        assert!(matches!(done, Rollback::PutBack(_)), "{done:?}");
+        assert_eq!(memory.now(), when(until), "{answer:?}");
+        let waits = events
+            .iter()
+            .filter(|event| matches!(event, Event::WaitEntered { .. }));
+        assert_eq!(waits.count(), told, "{answer:?}");
+    }
 }
 
 /// A call that fails leaves the rest for the next try.

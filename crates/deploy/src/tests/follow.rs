@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::story::{Ending, Plot, at, definition, deployment, story, succeeded, task_set};
-use super::target;
+use super::{secs, target};
 use crate::error::{DeployError, FailureKind};
 use crate::event::{Event, Part, Verdict, Wait};
 use crate::follow::{FollowOptions, Id, WaitUntil, follow, follow_logs, logs, resolve};
@@ -15,10 +15,6 @@ use crate::rollouts::{AfterStop, LogEvent, LogQuery, Rollouts, ServiceState};
 use crate::snapshot::*;
 
 const EVERY: Duration = Duration::from_secs(10);
-
-fn secs(seconds: u64) -> Duration {
-    Duration::from_secs(seconds)
-}
 
 pub(super) fn world() -> World {
     let service = ServiceState {

@@ -11,7 +11,13 @@ mod rollout;
 mod start;
 mod story;
 
+use std::time::Duration;
+
 use crate::rollouts::Target;
+
+fn secs(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
 
 /// The names of an app `web`.
 fn target() -> Target {

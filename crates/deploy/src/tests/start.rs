@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::story::{at, definition, deployment};
-use super::target;
+use super::{secs, target};
 use crate::bundle::Bundle;
 use crate::error::{DeployError, FailureKind};
 use crate::event::{Event, StartedBy};
@@ -14,10 +14,6 @@ use crate::memory::{Effect, Memory, World};
 use crate::rollouts::StoredBundle;
 use crate::snapshot::*;
 use crate::start::{BundlePut, Start, StartOptions, Started, StartedImage, start, start_image};
-
-fn secs(seconds: u64) -> Duration {
-    Duration::from_secs(seconds)
-}
 
 fn bundle() -> Bundle {
     Bundle::new(&BTreeMap::from([(
