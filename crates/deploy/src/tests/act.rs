@@ -482,7 +482,7 @@ async fn just_stopped(answer: Option<RollbackInfo>) -> Memory {
     };
     let memory = history(2, vec![rollback, stopped]);
     half_way(&memory);
-    tokio::time::sleep(secs(10)).await;
+    tokio::time::advance(secs(10)).await;
     memory
 }
 
