@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::Sandbox;
 use crate::runtime::Page;
-use crate::services::ecs::{self, Unanswered};
+use crate::services::ecs::Unanswered;
 use crate::services::elbv2::{self, Action, Seen};
 use crate::world::World;
 
@@ -284,7 +284,7 @@ fn forward(world: &mut World, region: &str, group: &str, path: &str) -> Result<P
             &format!("no security group lets the balancer through to {address}:{port}"),
         ));
     }
-    ecs::answer(world, region, address, *port, path).map_err(|why| {
+    elbv2::page_of(world, region, group, (address, *port), path).map_err(|why| {
         let status = match why {
             Unanswered::Refused | Unanswered::Nobody => 502,
             Unanswered::Silent => 504,

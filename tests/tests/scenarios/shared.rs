@@ -1,9 +1,11 @@
 //! Apps that share a network, a cluster and a balancer: made at the same time, deployed, one taken down beside the other.
 
+use std::collections::BTreeSet;
+
 use ecspipe_sandbox::{Options, Sandbox};
 
 use super::platform::{PLATFORM, Platform};
-use super::stage::Stage;
+use super::stage::{REGION, Stage};
 use super::visitor::Visitor;
 
 fn sandbox() -> Sandbox {
@@ -115,4 +117,47 @@ async fn what_can_not_be_used_is_refused_before_anything_is_made() {
         .await
         .exits(0)
         .says(&["there is nothing of shop"]);
+}
+
+/// By default every app's network has the same range, so that their tasks have the same addresses.
+#[tokio::test(start_paused = true)]
+async fn networks_of_the_same_range_do_not_mix() {
+    let sandbox = sandbox();
+    let apps = [("one", 8081, "2.4.57"), ("two", 8082, "2.4.58")];
+    let mut stages = Vec::new();
+    for (app, port, version) in apps {
+        let spec = format!(
+            "version: 1
+app: {app}
+region: {REGION}
+network: {{ nat: single }}
+service: {{ image: 'httpd:{version}', port: 80, desired_count: 3 }}
+load_balancer: {{ production: {{ port: {port} }}, test: {{ port: {} }} }}
+",
+            port + 1000
+        );
+        let stage = Stage::of(&spec, sandbox.clone());
+        stage.run("up --yes").await.exits(0);
+        stages.push(stage);
+    }
+    stages[0].minutes(5).await;
+    let addresses: Vec<String> = {
+        let mut world = sandbox.world();
+        let tasks = world.at(REGION).ecs.tasks.values();
+        tasks.map(|task| task.address.clone()).collect()
+    };
+    let different: BTreeSet<&String> = addresses.iter().collect();
+    assert!(different.len() < addresses.len(), "{addresses:?}");
+    for (stage, (_, port, version)) in stages.iter().zip(apps) {
+        for _ in 0..6 {
+            let page = stage.page(port);
+            assert!(
+                page.starts_with(&format!("200 This is httpd:{version}")),
+                "{page}"
+            );
+        }
+        let status = stage.run("status").await.exits(0).out;
+        assert!(status.contains("3 of 3 healthy"), "{status}");
+        stage.run("plan --exit-code").await.exits(0);
+    }
 }

@@ -352,7 +352,7 @@ impl Account {
                 Vec::new()
             };
             for (address, port) in targets {
-                let page = ecs::answer(&world, REGION, &address, port, "/").unwrap();
+                let page = elbv2::page_of(&world, REGION, &group, (&address, port), "/").unwrap();
                 pages.insert(
                     String::from_utf8_lossy(&page.body)
                         .split([',', ' '])

@@ -36,7 +36,7 @@ use crate::world::{Tags, World};
 pub(crate) use self::address::public_ip;
 pub(crate) use self::interface::{Wanted, attach, attach_interface, release_interface};
 pub(crate) use self::nat::end_failed;
-pub(crate) use self::reach::{lets_through, subnet_at};
+pub(crate) use self::reach::{Place, lets_through, subnet_at};
 pub(crate) use self::vpc::{free_addresses, subnet};
 
 /// The operations that the sandbox has.

@@ -16,6 +16,7 @@ pub use service::{Balancer, Controller, Service, ServiceEvent, TaskSet};
 use crate::clock::{Millis, seconds};
 use crate::faults::Trouble;
 use crate::runtime::{Files, Image, Page, Request, Runtime as _};
+use crate::services::ec2::{self, Place};
 use crate::tasks::{self, Status, Task};
 use crate::wire::{Call, Fault, Input as _, Protocol, Reply};
 use crate::world::{Tags, World};
@@ -142,17 +143,20 @@ pub(crate) enum Unanswered {
     Silent,
 }
 
-/// What an HTTP client gets from the running task at `address`:`port`. Read only.
+/// What an HTTP client gets from the running task at `place`, on `port`. Read only.
 pub(crate) fn answer(
     world: &World,
     region: &str,
-    address: &str,
+    place: Place<'_>,
     port: u16,
     path: &str,
 ) -> Result<Page, Unanswered> {
     let state = world.regions.get(region).map(|region| &region.ecs);
+    let subnet = ec2::subnet_at(world, region, place);
+    let is_there =
+        |task: &&Task| task.listens_at(place.address) && Some(task.subnet.as_str()) == subnet;
     let task = state
-        .and_then(|state| state.tasks.values().find(|task| task.listens_at(address)))
+        .and_then(|state| state.tasks.values().find(is_there))
         .ok_or(Unanswered::Nobody)?;
     let maps = |container: &&Value| {
         container

@@ -22,7 +22,7 @@ use self::balancers::Balancer;
 pub(crate) use self::balancers::end_failed;
 use self::groups::Group;
 pub(crate) use self::health::{
-    Health, description as health_description, health, in_service, is_reached,
+    Health, description as health_description, health, in_service, is_reached, page_of,
 };
 use self::listeners::Listener;
 use self::rules::Rule;

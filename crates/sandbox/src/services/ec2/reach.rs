@@ -13,25 +13,34 @@ struct End<'a> {
     groups: &'a [String],
 }
 
-/// The subnet of whatever has a private address.
-pub(crate) fn subnet_at<'a>(world: &'a World, region: &str, address: &str) -> Option<&'a str> {
-    let state = &world.regions.get(region)?.ec2;
-    interface_at(state, world, address).map(|interface| interface.subnet.as_str())
+/// A private address. Networks of the same range have the same ones.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Place<'a> {
+    /// The id of the VPC.
+    pub(crate) vpc: &'a str,
+    /// The address in it.
+    pub(crate) address: &'a str,
 }
 
-/// Whether a sender with `groups` at the interface `from` reaches TCP `port` at `address`. An address that nobody has is nobody's
-/// to guard.
+/// The subnet of whatever has a private address.
+pub(crate) fn subnet_at<'a>(world: &'a World, region: &str, place: Place<'_>) -> Option<&'a str> {
+    let state = &world.regions.get(region)?.ec2;
+    interface_at(state, world, place).map(|interface| interface.subnet.as_str())
+}
+
+/// Whether a sender with `groups` at the interface `from` reaches TCP `port` at `to`. An address that nobody has is nobody's to
+/// guard.
 pub(crate) fn lets_through(
     world: &World,
     region: &str,
     (from, groups): (&str, &[String]),
-    address: &str,
+    to: Place<'_>,
     port: u16,
 ) -> bool {
     let Some(state) = world.regions.get(region).map(|region| &region.ec2) else {
         return true;
     };
-    let Some(receiver) = interface_at(state, world, address) else {
+    let Some(receiver) = interface_at(state, world, to) else {
         return true;
     };
     let sender = End {
@@ -48,9 +57,16 @@ pub(crate) fn lets_through(
     allows(state, &sender, true, &receiver, port) && allows(state, &receiver, false, &sender, port)
 }
 
-fn interface_at<'a>(state: &'a State, world: &World, address: &str) -> Option<&'a Interface> {
-    let mut interfaces = state.interfaces.values();
-    interfaces.find(|interface| interface.address == address && interface.exists(world.now))
+fn interface_at<'a>(state: &'a State, world: &World, place: Place<'_>) -> Option<&'a Interface> {
+    let is_in = |subnet: &str| {
+        let subnet = state.subnets.get(subnet);
+        subnet.is_some_and(|subnet| subnet.vpc == place.vpc)
+    };
+    state.interfaces.values().find(|interface| {
+        interface.address == place.address
+            && is_in(&interface.subnet)
+            && interface.exists(world.now)
+    })
 }
 
 /// Whether a rule of one of `own`'s groups allows the way out to (or in from) `other`.

@@ -2,7 +2,8 @@
 
 use super::Balancer;
 use crate::clock::Millis;
-use crate::services::ec2;
+use crate::runtime::Page;
+use crate::services::ec2::{self, Place};
 use crate::services::ecs::{self, Unanswered};
 use crate::world::World;
 
@@ -94,7 +95,8 @@ pub(crate) fn in_service(world: &World, region: &str, target_group: &str) -> Vec
 /// Whether a balancer of the group stands in the zone of a target: one that doesn't sends nothing there.
 fn is_served(world: &World, region: &str, target_group: &str, address: &str) -> bool {
     let zone = |subnet: &str| ec2::subnet(world, region, subnet).map(|facts| facts.zone);
-    let Some(of_target) = ec2::subnet_at(world, region, address).and_then(zone) else {
+    let place = place(world, region, target_group, address);
+    let Some(of_target) = ec2::subnet_at(world, region, place).and_then(zone) else {
         return true;
     };
     let served = |balancer: &Balancer| {
@@ -115,11 +117,34 @@ pub(crate) fn is_reached(
     let reaches = |balancer: &Balancer| {
         let from = |interface: &String| {
             let sender = (interface.as_str(), balancer.groups.as_slice());
-            ec2::lets_through(world, region, sender, address, port)
+            let to = place(world, region, target_group, address);
+            ec2::lets_through(world, region, sender, to, port)
         };
         balancer.subnets.values().any(from)
     };
     balancers(world, region, target_group).any(reaches)
+}
+
+/// What a balancer gets from a target of the group.
+pub(crate) fn page_of(
+    world: &World,
+    region: &str,
+    target_group: &str,
+    (address, port): (&str, u16),
+    path: &str,
+) -> Result<Page, Unanswered> {
+    let place = place(world, region, target_group, address);
+    ecs::answer(world, region, place, port, path)
+}
+
+/// The place of a target: its address in its group's VPC.
+fn place<'a>(world: &'a World, region: &str, target_group: &str, address: &'a str) -> Place<'a> {
+    let state = world.regions.get(region).map(|region| &region.elbv2);
+    let group = state.and_then(|state| state.groups.get(target_group));
+    Place {
+        vpc: group.map_or("", |group| group.vpc.as_str()),
+        address,
+    }
 }
 
 /// The balancers whose listeners forward to a group.
@@ -188,9 +213,14 @@ pub(super) fn verdict(
     let check = &group.check;
     let check_port = check.port.parse().unwrap_or(port);
     let status = match is_reached(world, region, target_group, address, check_port) {
-        true => {
-            ecs::answer(world, region, address, check_port, &check.path).map(|page| page.status)
-        }
+        true => page_of(
+            world,
+            region,
+            target_group,
+            (address, check_port),
+            &check.path,
+        )
+        .map(|page| page.status),
         false => Err(Unanswered::Silent),
     };
     let good = status.is_ok_and(|status| matches(&check.matcher, status));
