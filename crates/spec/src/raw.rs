@@ -341,12 +341,11 @@ pub(crate) struct Deploy {
     #[schemars(extend("default" = {}, "examples" = [{"after_allow_test_traffic": "smoke-test"}]))]
     pub(crate) hooks: Option<Field<Hooks>>,
     /// Requests to the test listener that whoever follows the rollout (`ecspipe deploy`, `ecspipe watch`) makes while it waits
-    /// for `approve`: it goes on by itself when every check passes, and is stopped and rolled back when one doesn't. Not made yet:
-    /// this version refuses to follow such a rollout.
+    /// for `approve`: it goes on by itself when every check passes, and is stopped and rolled back when one doesn't.
     #[schemars(extend("default" = [], "examples" = [[{"path": "/health", "contains": "ok"}]], "maxItems" = 20))]
     pub(crate) checks: Option<Field<Vec<Field<Check>>>>,
     /// After how many tasks of the new version that stopped by themselves whoever follows the rollout stops it, with a rollback:
-    /// 1 to 10, or `off`. Not acted on yet: CodeDeploy gives up after an hour.
+    /// 1 to 10, or `off`: then CodeDeploy gives up after an hour.
     #[schemars(extend("default" = 3))]
     pub(crate) fail_fast: Option<Field<FailFast>>,
 }
