@@ -11,9 +11,7 @@ use crate::event::{Event, Verdict, Wait};
 use crate::follow::{self, FollowOptions, Id, OnEvent, Poll, WaitUntil};
 use crate::half_way::HalfWay;
 use crate::rollout::{self, Phase, rollback_expected_until};
-use crate::rollouts::{
-    AfterStop, DeploymentSummary, DeploymentWait, Rollouts, ServiceState, Target, Which,
-};
+use crate::rollouts::{AfterStop, DeploymentSummary, DeploymentWait, Rollouts, Target, Which};
 use crate::snapshot::{Deployment, DeploymentStatus, TaskSet, TaskSetStatus};
 use crate::start::{create, new_deployment};
 
@@ -47,6 +45,8 @@ pub enum Stopped {
         deployment: String,
         /// What happens to the traffic.
         then: AfterStop,
+        /// What it leaves half way, as far as that can be seen.
+        left: Option<HalfWay>,
     },
     /// A pipeline execution that had not reached its deployment.
     Execution {
@@ -136,15 +136,21 @@ pub async fn stop(
     id: &Id,
     then: AfterStop,
 ) -> Result<Stopped, DeployError> {
-    let id = follow::resolve(rollouts, target, id)
+    let id = follow::find(rollouts, target, id, false)
         .await?
         .ok_or_else(|| follow::missing(id))?;
     if let Some((deployment, phase)) = follow::deployment(rollouts, target, &id).await? {
         if !phase.is_over() {
             stop_deployment(rollouts, target, &deployment.id, then).await?;
+            // It is stopped, whether this can be seen or not.
+            let left = match then {
+                AfterStop::Leave => HalfWay::look(rollouts, target).await.ok(),
+                AfterStop::RollBack => None,
+            };
             return Ok(Stopped::Deployment {
                 deployment: deployment.id,
                 then,
+                left: left.and_then(|(_, left)| left),
             });
         }
         if matches!(id, Id::Deployment(_)) {
@@ -194,10 +200,10 @@ pub async fn rollback(
             deployment: deployment.id,
         });
     }
-    let (mut service, mut left) = half_way(rollouts, target).await?;
+    let (mut service, mut left) = HalfWay::look(rollouts, target).await?;
     if left.is_some() {
         leave_to_codedeploy(rollouts, target, poll, on_event).await?;
-        (service, left) = half_way(rollouts, target).await?;
+        (service, left) = HalfWay::look(rollouts, target).await?;
     }
     if let Some(half_way) = left {
         half_way.put_back(rollouts, target, on_event).await?;
@@ -226,16 +232,6 @@ pub async fn rollback(
         task_definition,
         good: good.id.clone(),
     })
-}
-
-async fn half_way(
-    rollouts: &dyn Rollouts,
-    target: &Target,
-) -> Result<(ServiceState, Option<HalfWay>), DeployError> {
-    let service = rollouts.service(target).await?;
-    let listeners = rollouts.listeners(target).await?;
-    let left = HalfWay::of(&service, &listeners);
-    Ok((service, left))
 }
 
 /// Waits until CodeDeploy can't name a deployment any more that rolls the newest one back. Two hands on the same task sets are

@@ -12,10 +12,10 @@ use crate::error::{CloudFailure, DeployError, FailureKind};
 use crate::event::{Event, Part, Point, Verdict, Wait};
 use crate::guard::{Guard, Watchman};
 use crate::rollout::{self, Phase};
-use crate::rollouts::{LogEvent, LogQuery, Rollouts, Target, Which};
+use crate::rollouts::{DeploymentSummary, LogEvent, LogQuery, Rollouts, Target, Which};
 use crate::snapshot::{
-    Build, Deployment, Execution, ExecutionStatus, LogStream, Snapshot, StepStatus, StoppedTask,
-    TaskSet,
+    Build, Deployment, Execution, ExecutionStatus, LogStream, ROLLBACK_CREATOR, Snapshot,
+    StepStatus, StoppedTask, TaskSet,
 };
 
 /// Takes the events of an operation, one by one as they happen.
@@ -182,11 +182,22 @@ pub async fn follow_guarded(
     Ok(Followed { verdict, reached })
 }
 
-/// The rollout that `id` means, as [`Id::Execution`] or [`Id::Deployment`]; `None` when there is none.
+/// The rollout that `id` means, as [`Id::Execution`] or [`Id::Deployment`]; `None` when there is none. Where CodeDeploy rolls a
+/// deployment back by itself, or has done so last, the rollout is the one that is rolled back: only it tells why.
 pub async fn resolve(
     rollouts: &dyn Rollouts,
     target: &Target,
     id: &Id,
+) -> Result<Option<Id>, CloudFailure> {
+    find(rollouts, target, id, true).await
+}
+
+/// The same; the other way, a deployment that rolls another one back is meant itself where it is in flight or the newest.
+pub(crate) async fn find(
+    rollouts: &dyn Rollouts,
+    target: &Target,
+    id: &Id,
+    behind_rollbacks: bool,
 ) -> Result<Option<Id>, CloudFailure> {
     if matches!(id, Id::Execution(_) | Id::Deployment(_)) {
         return Ok(Some(id.clone()));
@@ -204,15 +215,19 @@ pub async fn resolve(
         .rev()
         .filter(|execution| is_running(&execution.status));
     if let Some(deployment) = deployments.first() {
-        for execution in running {
+        let id = meant(rollouts, target, deployment, behind_rollbacks).await?;
+        let ended = executions
+            .first()
+            .filter(|newest| !is_running(&newest.status));
+        for execution in running.chain(ended.filter(|_| id != deployment.id)) {
             let execution = rollouts.execution(target, &execution.id).await?;
             if let Some(execution) =
-                execution.filter(|execution| execution.deployment_id() == Some(&deployment.id))
+                execution.filter(|execution| execution.deployment_id() == Some(&id))
             {
                 return Ok(Some(Id::Execution(execution.id)));
             }
         }
-        return Ok(Some(Id::Deployment(deployment.id.clone())));
+        return Ok(Some(Id::Deployment(id)));
     }
     let running = executions
         .iter()
@@ -233,18 +248,36 @@ pub async fn resolve(
                 > execution.updated.or(execution.started) =>
         {
             let known = rollouts.execution(target, &execution.id).await?;
-            let own =
-                known.is_some_and(|execution| execution.deployment_id() == Some(&deployment.id));
+            let id = meant(rollouts, target, &deployment, behind_rollbacks).await?;
+            let own = known.is_some_and(|execution| execution.deployment_id() == Some(&id));
             Some(if own {
                 Id::Execution(execution.id.clone())
             } else {
-                Id::Deployment(deployment.id)
+                Id::Deployment(id)
             })
         }
         (Some(execution), _) => Some(Id::Execution(execution.id.clone())),
-        (None, Some(deployment)) => Some(Id::Deployment(deployment.id)),
+        (None, Some(deployment)) => Some(Id::Deployment(
+            meant(rollouts, target, &deployment, behind_rollbacks).await?,
+        )),
         (None, None) => None,
     })
+}
+
+/// The id of a deployment, or, behind one that CodeDeploy made to roll another one back, of that one.
+async fn meant(
+    rollouts: &dyn Rollouts,
+    target: &Target,
+    deployment: &DeploymentSummary,
+    behind_rollbacks: bool,
+) -> Result<String, CloudFailure> {
+    let by_codedeploy = deployment.creator.as_deref() == Some(ROLLBACK_CREATOR);
+    let found = match behind_rollbacks && by_codedeploy {
+        true => rollouts.deployment(target, &deployment.id).await?,
+        false => None,
+    };
+    let rolled_back = found.as_ref().and_then(Deployment::rolls_back);
+    Ok(rolled_back.unwrap_or(&deployment.id).to_owned())
 }
 
 /// The newest execution whose sources have found a commit.

@@ -21,6 +21,17 @@ pub struct HalfWay {
 }
 
 impl HalfWay {
+    /// The service, and what is half way of it.
+    pub async fn look(
+        rollouts: &dyn Rollouts,
+        target: &Target,
+    ) -> Result<(ServiceState, Option<Self>), CloudFailure> {
+        let service = rollouts.service(target).await?;
+        let listeners = rollouts.listeners(target).await?;
+        let left = Self::of(&service, &listeners);
+        Ok((service, left))
+    }
+
     /// Nothing where production goes to the primary tasks alone and no newer tasks are left. Tasks that are older than the primary
     /// ones are those that a deployment keeps for a while.
     pub fn of(service: &ServiceState, listeners: &Listeners) -> Option<Self> {

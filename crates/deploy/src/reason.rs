@@ -181,7 +181,7 @@ impl Refusal {
 /// Why a deployment ended badly.
 pub(crate) fn of_deployment(deployment: &Deployment, snapshot: &Snapshot) -> Reason {
     let code = deployment.error.as_ref().map(|error| error.code.as_str());
-    let failures = rollout::failures(deployment, snapshot);
+    let failures = rollout::standing_failures(deployment, snapshot);
     let intervention = snapshot
         .intervention
         .as_ref()
@@ -421,6 +421,9 @@ fn of_hook(deployment: &Deployment, hook: &LifecycleEvent) -> Reason {
             cause: Cause::Permission,
             ..reason.next(refusal.next())
         },
+        None if words.contains("does not exist") => {
+            reason.next("make the function again, or take it out of `deploy.hooks`")
+        }
         None => reason.next("the function's own log says what it found"),
     }
 }

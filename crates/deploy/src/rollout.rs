@@ -21,7 +21,7 @@ pub use verdict::verdict;
 /// The lifecycle events of an ECS deployment in the order in which they run (AWS.md §1.1).
 const LIFECYCLE: [&str; 8] = [
     "BeforeInstall",
-    "Install",
+    INSTALL,
     "AfterInstall",
     "AllowTestTraffic",
     "AfterAllowTestTraffic",
@@ -29,6 +29,7 @@ const LIFECYCLE: [&str; 8] = [
     ALLOW_TRAFFIC,
     AFTER_ALLOW_TRAFFIC,
 ];
+const INSTALL: &str = "Install";
 const ALLOW_TRAFFIC: &str = "AllowTraffic";
 const AFTER_ALLOW_TRAFFIC: &str = "AfterAllowTraffic";
 /// How many failed tasks are a row: one may be bad luck.
@@ -123,6 +124,10 @@ pub fn has_reached(snapshot: &Snapshot, point: Point) -> bool {
         return false;
     };
     let phase = phase(deployment);
+    // What was left to do of one that ended badly is skipped, and one that goes back doesn't get anywhere.
+    if matches!(phase, Phase::Failed | Phase::Stopped) || deployment.is_automatic_rollback() {
+        return false;
+    }
     let done = |name: &str| {
         deployment.lifecycle_events.iter().any(|event| {
             let over = matches!(
@@ -136,7 +141,7 @@ pub fn has_reached(snapshot: &Snapshot, point: Point) -> bool {
     };
     let waits = matches!(phase, Phase::Ready | Phase::Shifting | Phase::OldTasks);
     match point {
-        Point::Installed => waits || done("Install"),
+        Point::Installed => waits || done(INSTALL),
         Point::TestTraffic => waits || done("AllowTestTraffic"),
         Point::Ready => waits || done("BeforeAllowTraffic"),
         Point::Shifted => phase == Phase::OldTasks || done(ALLOW_TRAFFIC),
@@ -192,6 +197,22 @@ pub fn failures<'a>(deployment: &Deployment, snapshot: &'a Snapshot) -> Vec<&'a 
         .collect()
 }
 
+/// Those of the [`failures`] that the deployment has not got over: once all new tasks have been healthy (`Install` is done), what
+/// failed before is nobody's reason any more.
+pub(crate) fn standing_failures<'a>(
+    deployment: &Deployment,
+    snapshot: &'a Snapshot,
+) -> Vec<&'a StoppedTask> {
+    let install = deployment.lifecycle_event(INSTALL);
+    let healthy = install
+        .filter(|install| install.status == LifecycleStatus::Succeeded)
+        .and_then(|install| install.ended);
+    let mut failures = failures(deployment, snapshot);
+    failures
+        .retain(|task| healthy.is_none_or(|healthy| task.stopped.is_none_or(|at| at > healthy)));
+    failures
+}
+
 /// Whether a deployment is to be stopped because its tasks keep failing: how many have, where that is `limit` or more, and the
 /// deployment can still be stopped. One that takes another one back is left alone.
 pub fn fails_fast(snapshot: &Snapshot, limit: u32) -> Option<u32> {
@@ -199,7 +220,7 @@ pub fn fails_fast(snapshot: &Snapshot, limit: u32) -> Option<u32> {
     if phase(deployment).is_over() || deployment.is_automatic_rollback() {
         return None;
     }
-    let failed = count(failures(deployment, snapshot).len());
+    let failed = count(standing_failures(deployment, snapshot).len());
     (failed >= limit.max(1)).then_some(failed)
 }
 

@@ -241,7 +241,7 @@ async fn whatever_waits_is_answered() {
         .run("approve --reject")
         .await
         .exits(0)
-        .says(&["stopped and rolled back"]);
+        .says(&["stopped, and CodeDeploy takes the traffic back"]);
     stage.run("watch").await.exits(6);
 
     stage.push(name, "<h1>second</h1>\n");

@@ -92,6 +92,64 @@ async fn a_rollout_can_be_stopped_where_it_is() {
     );
 }
 
+/// Who goes back while a rollout is in flight gets what was asked for, and a script sees it.
+#[tokio::test(start_paused = true)]
+async fn a_rollout_in_flight_is_taken_back() {
+    let stage = made(TUTORIAL).await;
+    stage
+        .run("deploy --image nginx:1.27 --until ready")
+        .await
+        .exits(8);
+    stage.run("rollback --yes").await.exits(0).says(&[
+        "was in flight: it is stopped",
+        "The deployment was stopped on request",
+    ]);
+    still_old(&stage);
+    // Once one has succeeded, CodeDeploy goes back by a deployment of its own.
+    stage.run("deploy --image nginx:1.28 --until ready").await;
+    stage.run("reroute --finish").await.exits(0);
+    stage.run("watch").await.exits(0);
+    stage.run("deploy --image nginx:1.29 --until ready").await;
+    stage
+        .run("rollback --yes")
+        .await
+        .exits(0)
+        .says(&["rolled back: The deployment was stopped on request"]);
+    assert!(
+        stage.page(80).starts_with("200 This is nginx:1.28"),
+        "{}",
+        stage.page(80)
+    );
+    // Whoever comes later sees the rollout that was taken back, not that deployment.
+    stage
+        .run("watch")
+        .await
+        .exits(6)
+        .says(&["rolled back: The deployment was stopped on request"]);
+}
+
+/// A point that a failed rollout never came to isn't said to be reached.
+#[tokio::test(start_paused = true)]
+async fn a_rollout_that_fails_reaches_no_point() {
+    let crash = Trouble::Crash {
+        exit_code: 3,
+        after: 5,
+        log: vec!["no database".to_owned()],
+    };
+    for point in ["installed", "test-traffic", "ready", "shifted", "done"] {
+        let stage = made(AUTOMATIC).await;
+        let crash = ("nginx:1.27".to_owned(), TaskFault::new(crash.clone()));
+        stage.sandbox.faults().dials.tasks.extend([crash]);
+        stage
+            .run(&format!("deploy --image nginx:1.27 --wait-until {point}"))
+            .await
+            .exits(6)
+            .says(&["exit code 3", "no database"]);
+        // Nor is its cause lost to whoever comes later, though CodeDeploy's own deployment is the newest.
+        stage.run("watch").await.exits(6).says(&["exit code 3"]);
+    }
+}
+
 /// New tasks that were stopped before any production came to them go, and what serves stays what it is: going back doesn't mean
 /// the version before that.
 #[tokio::test(start_paused = true)]

@@ -32,7 +32,7 @@ pub(crate) async fn exec(global: &Global, args: &Approve, world: &World) -> Resu
             format!("deployment {deployment} was at Ready: production traffic moves to the new version")
         }
         (Waiting::Deployment { deployment }, false) => {
-            format!("deployment {deployment} was at Ready: it is stopped and rolled back, production serves the old version")
+            format!("deployment {deployment} was at Ready: it is stopped, and CodeDeploy takes the traffic back to the old version")
         }
         (Waiting::Approval(_), true) => {
             format!("{} of the pipeline is approved: it goes on", answered.name())

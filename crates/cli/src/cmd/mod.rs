@@ -31,7 +31,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
-use ecspipe_deploy::{Checks, FollowOptions, Guard, Id};
+use ecspipe_deploy::{Checks, FollowOptions, Followed, Guard, Id};
 use ecspipe_provision::{ApplyOptions, Conclusion, Key, Made, Mode, Plan, conclusion};
 
 use crate::args::{Args, Command, Global};
@@ -182,6 +182,25 @@ async fn follow(
     options: &FollowOptions,
     shown: &Follow<'_>,
 ) -> Result<Exit, Failure> {
+    let followed = follow_to_its_end(world, place, id, options, shown).await?;
+    Ok(exit_of(followed.as_ref()))
+}
+
+fn exit_of(followed: Option<&Followed>) -> Exit {
+    followed.map_or(Exit::Running, |followed| match followed.reached {
+        Some(_) => Exit::Done,
+        None => Exit::of_verdict(&followed.verdict),
+    })
+}
+
+/// What it came to; nothing where whoever follows leaves.
+async fn follow_to_its_end(
+    world: &World,
+    place: &Place,
+    id: &Id,
+    options: &FollowOptions,
+    shown: &Follow<'_>,
+) -> Result<Option<Followed>, Failure> {
     let target = place.target();
     let probe = place.probe().await?;
     let guard = Guard {
@@ -200,15 +219,12 @@ async fn follow(
         followed = followed => {
             let followed = followed.map_err(report::rollout::lost)?;
             shown.end(&followed, options.until);
-            Ok(match followed.reached {
-                Some(_) => Exit::Done,
-                None => Exit::of_verdict(&followed.verdict),
-            })
+            Ok(Some(followed))
         }
         () = world.cancel().cancelled() => {
             world.leave_drawn();
             world.err("left; the rollout goes on. Follow it again with `ecspipe watch`");
-            Ok(Exit::Running)
+            Ok(None)
         }
     }
 }

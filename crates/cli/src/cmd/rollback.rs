@@ -1,6 +1,6 @@
 //! `rollback`: goes back to the last good version, or to one that is named. Must not choose it: the library does.
 
-use ecspipe_deploy::{Id, Intent, Rollback, Rollouts as _};
+use ecspipe_deploy::{DeployError, HalfWay, Id, Intent, Rollback, Rollouts as _, Verdict};
 
 use crate::args::{Format, Global, Rollback as Args};
 use crate::exit::{Exit, Failure};
@@ -38,11 +38,15 @@ pub(crate) async fn exec(global: &Global, args: &Args, world: &World) -> Result<
         )
         .await?;
     let begun = match args.to {
-        Some(revision) => Some(to_revision(&place, revision, &app_spec, &shown).await?),
+        Some(revision) => {
+            Begun::Deployment(to_revision(&place, revision, &app_spec, &shown).await?)
+        }
         None => to_last_good(&place, world, &app_spec, &shown).await?,
     };
-    let Some(deployment) = begun else {
-        return Ok(Exit::Done);
+    let (deployment, is_stopped) = match begun {
+        Begun::Nothing => return Ok(Exit::Done),
+        Begun::Deployment(id) => (id, false),
+        Begun::Stop(id) => (id, true),
     };
     if args.detach {
         match global.format {
@@ -51,7 +55,31 @@ pub(crate) async fn exec(global: &Global, args: &Args, world: &World) -> Result<
         }
         return Ok(Exit::Done);
     }
-    super::follow(world, &place, &Id::Deployment(deployment), &options, &shown).await
+    let id = Id::Deployment(deployment);
+    let followed = super::follow_to_its_end(world, &place, &id, &options, &shown).await?;
+    match followed.as_ref().map(|followed| &followed.verdict) {
+        // As it was asked to. Where no deployment has succeeded before, CodeDeploy takes back what it did without another one.
+        Some(Verdict::RolledBack { .. }) if is_stopped => Ok(Exit::Done),
+        Some(Verdict::Stopped { .. }) if is_stopped && is_in_order(&place).await? => Ok(Exit::Done),
+        _ => Ok(super::exit_of(followed.as_ref())),
+    }
+}
+
+async fn is_in_order(place: &Place) -> Result<bool, Failure> {
+    let (_, left) = HalfWay::look(&place.account, &place.target())
+        .await
+        .map_err(DeployError::from)?;
+    Ok(left.is_none())
+}
+
+/// What is to be followed.
+enum Begun {
+    /// What was left half way has been put back: nothing.
+    Nothing,
+    /// A deployment that goes back.
+    Deployment(String),
+    /// A deployment that was stopped, and is to be rolled back.
+    Stop(String),
 }
 
 async fn to_revision(
@@ -73,13 +101,12 @@ async fn to_revision(
     Ok(deployment)
 }
 
-/// The deployment to follow; none where what was left half way has been put back.
 async fn to_last_good(
     place: &Place,
     world: &World,
     app_spec: &(dyn Fn(&str) -> String + Sync),
     shown: &Follow<'_>,
-) -> Result<Option<String>, Failure> {
+) -> Result<Begun, Failure> {
     let begun = ecspipe_deploy::rollback(
         &place.account,
         &place.target(),
@@ -89,12 +116,12 @@ async fn to_last_good(
     )
     .await?;
     Ok(match begun {
-        Rollback::PutBack(_) => None,
+        Rollback::PutBack(_) => Begun::Nothing,
         Rollback::Stopped { deployment } => {
             world.err(format!(
-                "{deployment} was in flight: it is stopped, and CodeDeploy takes the traffic back"
+                "{deployment} was in flight: it is stopped, and CodeDeploy takes the traffic back to the old version"
             ));
-            Some(deployment)
+            Begun::Stop(deployment)
         }
         Rollback::Created {
             deployment,
@@ -105,7 +132,7 @@ async fn to_last_good(
                 "{deployment} goes back to {} (of {good})",
                 short_arn(&task_definition)
             ));
-            Some(deployment)
+            Begun::Deployment(deployment)
         }
     })
 }

@@ -19,7 +19,9 @@ pub(crate) async fn exec(global: &Global, args: &Stop, world: &World) -> Result<
     let stopped = ecspipe_deploy::stop(&place.account, &place.target(), &id, then).await?;
     if global.format == Format::Json {
         let value = match &stopped {
-            Stopped::Deployment { deployment, then } => {
+            Stopped::Deployment {
+                deployment, then, ..
+            } => {
                 serde_json::json!({"deployment": deployment, "then": then})
             }
             Stopped::Execution { execution } => serde_json::json!({"execution": execution}),
@@ -31,20 +33,28 @@ pub(crate) async fn exec(global: &Global, args: &Stop, world: &World) -> Result<
         Stopped::Deployment {
             deployment,
             then: AfterStop::RollBack,
+            ..
         } => {
             world.err(format!(
-                "{deployment} is stopped and rolled back: production serves the old version"
+                "{deployment} is stopped, and CodeDeploy takes the traffic back to the old version"
             ));
             world.err("follow it with `ecspipe watch`");
         }
         Stopped::Deployment {
             deployment,
             then: AfterStop::Leave,
+            left,
         } => {
             world.err(format!(
-                "{deployment} is stopped where it was: traffic and both task sets stay as they are"
+                "{deployment} is stopped where it was: traffic and tasks stay as they are"
             ));
-            world.err("`ecspipe status` shows what serves production; `ecspipe rollback` leads it back to the old version alone");
+            world.err(match left {
+                Some(_) => {
+                    "`ecspipe status` shows what serves production; `ecspipe rollback` leads it back to the old version alone"
+                }
+                // Here `rollback` would go back to a version before the one that serves.
+                None => "`ecspipe status` shows what serves production",
+            });
         }
         Stopped::Execution { execution } => world.err(format!(
             "pipeline execution {execution} is stopped before its deployment"

@@ -804,7 +804,8 @@ fn words(verdict: &Verdict) -> Words {
             Words::new(Tone::Waiting, format!("waiting for you{until}"), Some(next))
         }
         Verdict::StillRunning { waiting_for, .. } => {
-            let what = waiting(waiting_for).unwrap_or_else(|| "AWS".to_owned());
+            let what = waiting(waiting_for).or_else(|| working(waiting_for));
+            let what = what.unwrap_or_else(|| "AWS works".to_owned());
             Words::new(
                 Tone::Waiting,
                 format!("still running: {what}"),
@@ -881,11 +882,22 @@ pub(crate) fn waiting(wait: &Wait) -> Option<String> {
         }
         Wait::Reroute { .. } => "ready: waiting for `ecspipe reroute`".to_owned(),
         Wait::Checks { .. } => "ready: waiting for the checks".to_owned(),
-        Wait::Traffic { .. } => "shifting production traffic in steps".to_owned(),
+        Wait::Traffic { .. } => "shifting production traffic".to_owned(),
         Wait::OldTasks { .. } => "keeping the old tasks warm".to_owned(),
         Wait::RollbackStart { .. } => "seeing whether CodeDeploy rolls back".to_owned(),
         Wait::Rollback { .. } => "rolling back".to_owned(),
         Wait::Status { status } => format!("waiting: AWS says {status}"),
+    })
+}
+
+/// What goes on meanwhile; `None` where [`waiting`] says it.
+fn working(wait: &Wait) -> Option<String> {
+    Some(match wait {
+        Wait::Action { stage, action } => format!("action {action} of stage {stage}"),
+        Wait::LifecycleEvent { deployment, name } => format!("{name} of deployment {deployment}"),
+        Wait::DeploymentStart { deployment } => format!("deployment {deployment} begins"),
+        Wait::DeploymentEnd { deployment } => format!("deployment {deployment} ends"),
+        _ => return None,
     })
 }
 

@@ -161,7 +161,8 @@ fn deployment_verdict(deployment: &Deployment, snapshot: &Snapshot) -> Verdict {
         Phase::Starting => running(Wait::DeploymentStart { deployment: id() }, None),
         Phase::Shifting => running(
             Wait::Traffic { deployment: id() },
-            shift_until(deployment, settings),
+            // Back it goes at once, whatever the strategy.
+            shift_until(deployment, settings).filter(|_| !deployment.is_automatic_rollback()),
         ),
         Phase::OldTasks => running(
             Wait::OldTasks { deployment: id() },

@@ -132,7 +132,8 @@ async fn a_deployment_is_stopped_with_or_without_going_back() {
             stopped,
             Stopped::Deployment {
                 deployment: "d-1".to_owned(),
-                then
+                then,
+                left: None
             }
         );
         assert_eq!(memory.count(&format!("StopDeployment d-1 {then:?}")), 1);
@@ -539,6 +540,28 @@ async fn where_codedeploy_rolls_nothing_back_it_is_put_back_after_its_time() {
             .iter()
             .filter(|event| matches!(event, Event::WaitEntered { .. }));
         assert_eq!(waits.count(), told, "{answer:?}");
+    }
+}
+
+/// Only where something is left half way is there anything to put back.
+#[tokio::test(start_paused = true)]
+async fn a_stop_says_what_it_leaves_half_way() {
+    for (is_half_way, then, want) in [
+        (true, AfterStop::Leave, true),
+        (true, AfterStop::RollBack, false),
+        (false, AfterStop::Leave, false),
+    ] {
+        let memory = history(2, vec![deployment("d-1", 0)]);
+        if is_half_way {
+            half_way(&memory);
+        } else {
+            memory.world(|world| world.listeners.production = all_to("web-green"));
+        }
+        let stopped = stop(&memory, &target(), &Id::InFlight, then).await.unwrap();
+        let Stopped::Deployment { left, .. } = stopped else {
+            panic!("{stopped:?}");
+        };
+        assert_eq!(left.is_some(), want, "{is_half_way} {then:?}");
     }
 }
 

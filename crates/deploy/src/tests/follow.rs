@@ -544,6 +544,18 @@ async fn ids_are_resolved_to_what_is_running() {
             made.deployments.extend(deployments);
             made
         };
+    let rollback = |of: &str, status| Deployment {
+        creator: Some(ROLLBACK_CREATOR.to_owned()),
+        rollback: Some(RollbackInfo {
+            triggering_deployment: Some(of.to_owned()),
+            ..RollbackInfo::default()
+        }),
+        ..newer(status)
+    };
+    let failed = Deployment {
+        status: DeploymentStatus::Failed,
+        ..deployment("d-8", 9_400)
+    };
     let execution = |id: &str| Some(Id::Execution(id.to_owned()));
     let deployment = |id: &str| Some(Id::Deployment(id.to_owned()));
     let table = [
@@ -600,6 +612,49 @@ async fn ids_are_resolved_to_what_is_running() {
             ),
             None,
             deployment("d-9"),
+        ),
+        (
+            "CodeDeploy's own that takes one back",
+            made(
+                &[],
+                vec![],
+                vec![
+                    failed.clone(),
+                    rollback("d-8", DeploymentStatus::InProgress),
+                ],
+            ),
+            deployment("d-8"),
+            deployment("d-8"),
+        ),
+        (
+            "CodeDeploy's own that has taken one back",
+            made(
+                &[],
+                vec![],
+                vec![failed, rollback("d-8", DeploymentStatus::Succeeded)],
+            ),
+            None,
+            deployment("d-8"),
+        ),
+        (
+            "CodeDeploy's own that takes a pipeline's back",
+            made(
+                &[&last],
+                vec![],
+                vec![rollback("d-1", DeploymentStatus::InProgress)],
+            ),
+            execution("execution"),
+            execution("execution"),
+        ),
+        (
+            "CodeDeploy's own that has taken a pipeline's back",
+            made(
+                &[&last],
+                vec![],
+                vec![rollback("d-1", DeploymentStatus::Succeeded)],
+            ),
+            None,
+            execution("execution"),
         ),
         (
             "only the queue",

@@ -360,6 +360,46 @@ fn nobody_who_continues_is_a_cause_of_its_own() {
     }
 }
 
+/// What the deployment has got over before all its tasks were healthy explains nothing that came later.
+#[test]
+fn tasks_that_failed_before_the_new_ones_were_healthy_are_no_cause() {
+    let mut last = story(Plot {
+        pipeline: false,
+        ..Plot::new(Ending::NobodyContinues)
+    })
+    .pop()
+    .unwrap();
+    last.at = super::story::at(last.at.as_second() + 60);
+    let deployment = last.deployment.as_ref().unwrap();
+    let healthy = deployment.lifecycle_event("Install").unwrap().ended;
+    let healthy = healthy.unwrap().as_second();
+    let failed = |after: i64| {
+        ["1", "2", "3"].map(|id| StoppedTask {
+            stopped: Some(super::story::at(healthy + after)),
+            ..exited(id)
+        })
+    };
+    for (stopped, cause) in [(false, Cause::NobodyContinued), (true, Cause::Stopped)] {
+        let mut over = last.clone();
+        if stopped {
+            over.deployment.as_mut().unwrap().error = fault("MANUAL_STOP", "stopped by a person");
+        }
+        for (after, want) in [(-1, cause), (1, Cause::TaskExited)] {
+            over.stopped_tasks = failed(after).to_vec();
+            match verdict(&over) {
+                Verdict::Stopped { why } => assert_eq!(why.cause, want, "{after}: {why:?}"),
+                other => panic!("{other:?}"),
+            }
+        }
+        // Nor do they count when it is asked whether tasks keep failing.
+        let mut running = over;
+        running.deployment.as_mut().unwrap().status = DeploymentStatus::Ready;
+        assert_eq!(fails_fast(&running, 3), Some(3));
+        running.stopped_tasks = failed(-1).to_vec();
+        assert_eq!(fails_fast(&running, 3), None);
+    }
+}
+
 #[test]
 fn every_end_of_a_build_is_told_apart() {
     let mut last = story(Plot::new(Ending::BuildFails)).pop().unwrap();

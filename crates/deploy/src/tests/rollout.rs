@@ -8,9 +8,9 @@ use proptest::prelude::*;
 use super::story::{
     Ending, OLD_TASKS_MINUTES, Plot, READY_MINUTES, at, definition, deployment, story, task_set,
 };
-use crate::event::{Event, Listener, Verdict, Wait};
+use crate::event::{Event, Listener, Point, Verdict, Wait};
 use crate::reason::Reason;
-use crate::rollout::{Phase, carry, events, percent_to_new, phase, verdict};
+use crate::rollout::{Phase, carry, events, has_reached, percent_to_new, phase, verdict};
 use crate::snapshot::*;
 
 const ENDINGS: [Ending; 13] = [
@@ -100,6 +100,62 @@ fn every_story_ends_as_it_should() {
                 "{ending:?}, pipeline: {pipeline}: {verdict:?}"
             );
         }
+    }
+}
+
+/// What is left to do of a deployment that ended badly is skipped, and was never reached.
+#[test]
+fn no_point_is_reached_by_what_ends_badly() {
+    let points = [
+        Point::Installed,
+        Point::TestTraffic,
+        Point::Ready,
+        Point::Shifted,
+        Point::Done,
+    ];
+    for ending in ENDINGS {
+        let told = story(Plot {
+            pipeline: false,
+            ..Plot::new(ending)
+        });
+        for mut snapshot in told {
+            let Some(deployment) = &mut snapshot.deployment else {
+                continue;
+            };
+            for event in &mut deployment.lifecycle_events {
+                if deployment.status == DeploymentStatus::Failed && event.started.is_none() {
+                    event.status = LifecycleStatus::Skipped;
+                }
+            }
+            let is_bad = matches!(
+                deployment.status,
+                DeploymentStatus::Failed | DeploymentStatus::Stopped
+            );
+            for point in points {
+                let reached = has_reached(&snapshot, point);
+                assert!(!(is_bad && reached), "{ending:?} {point:?}: {snapshot:?}");
+            }
+            // However far what takes it back has come.
+            let done = snapshot.deployment.take().map(|over| over.lifecycle_events);
+            let back = Snapshot {
+                deployment: snapshot.rollback.take().map(|rollback| Deployment {
+                    status: DeploymentStatus::InProgress,
+                    lifecycle_events: done.unwrap_or_default(),
+                    ..rollback
+                }),
+                ..snapshot
+            };
+            for point in points {
+                assert!(!has_reached(&back, point), "{ending:?} {point:?}: {back:?}");
+            }
+        }
+    }
+    let told = story(Plot::new(Ending::Succeeds));
+    for point in points {
+        assert!(
+            told.iter().any(|snapshot| has_reached(snapshot, point)),
+            "{point:?}"
+        );
     }
 }
 
