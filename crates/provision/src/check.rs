@@ -20,7 +20,7 @@ pub fn check(plan: &Plan) -> Vec<String> {
         .map(|held| &held.key)
         .collect();
     let before = everything_before(plan);
-    let mut seen = BTreeSet::new();
+    let mut seen: BTreeMap<&Key, &Step> = BTreeMap::new();
     for (index, step) in plan.steps.iter().enumerate() {
         let mut rule = |holds: bool, text: &str| {
             if !holds {
@@ -33,8 +33,11 @@ pub fn check(plan: &Plan) -> Vec<String> {
             step.after.iter().all(|&after| after < index),
             "it waits for a later step",
         );
+        let goes_on = |first: &Step| {
+            comes_in_two(first) && comes_in_two(step) && before[index].contains(&first.id)
+        };
         rule(
-            deleting || seen.insert(&step.key),
+            deleting || seen.insert(&step.key, step).is_none_or(goes_on),
             "another step makes or changes it too",
         );
         rule(
@@ -59,7 +62,7 @@ pub fn check(plan: &Plan) -> Vec<String> {
             "the source repository goes without being asked for",
         );
         rule(
-            !waiting.contains(&step.key),
+            !waiting.contains(&step.key) || comes_in_two(step),
             "it is done, and held back as well",
         );
         rule(
@@ -72,6 +75,12 @@ pub fn check(plan: &Plan) -> Vec<String> {
         );
     }
     broken
+}
+
+/// Whether a change may come in two steps, one after the other: a security group opens before a listener moves, and closes
+/// afterwards, if it moves.
+fn comes_in_two(step: &Step) -> bool {
+    step.key.kind == Kind::SecurityGroup && step.action.kind() == ActionKind::Update
 }
 
 /// The steps that are done before each step, near and far.

@@ -391,7 +391,7 @@ pub fn plan(graph: &Graph, inventory: &Inventory, options: &Options) -> Plan {
         for node in graph.nodes() {
             planner.want(node);
         }
-        planner.close_ways_out();
+        planner.close();
         planner.refuse_ports();
     }
     planner.delete_the_rest();

@@ -128,6 +128,45 @@ async fn a_rollout_in_flight_is_taken_back() {
         .says(&["rolled back: The deployment was stopped on request"]);
 }
 
+async fn assert_reached(stage: &Stage) {
+    let status = stage.run("status").await.exits(0).out;
+    assert!(!status.contains("nowhere"), "{status}");
+}
+
+/// While a rollout keeps a listener where it is, its port stays open.
+#[tokio::test(start_paused = true)]
+async fn a_listener_that_may_not_move_yet_is_still_reached() {
+    let stage = made(TUTORIAL).await;
+    stage
+        .run("deploy --image nginx:1.27 --until ready")
+        .await
+        .exits(8);
+    let moved = TUTORIAL.replace("production: { port: 80 }", "production: { port: 81 }");
+    stage.write("ecspipe.yaml", &moved);
+    stage.run("up --yes").await.exits(4).says(&["held back"]);
+    still_old(&stage);
+    assert_reached(&stage).await;
+    stage.run("reroute --finish").await.exits(0);
+    stage.run("watch").await.exits(0);
+    stage.run("up --yes").await.exits(0);
+    assert_reached(&stage).await;
+    assert!(stage.page(81).starts_with("200 This is nginx:1.27"));
+    stage.run("plan --exit-code").await.exits(0);
+
+    // Nor is it closed where the listener fails to move.
+    stage.write("ecspipe.yaml", TUTORIAL);
+    stage.sandbox.faults().add(Rule {
+        service: None,
+        operation: Some("ModifyListener".to_owned()),
+        skip: 0,
+        times: 100,
+        strike: Strike::Refuse(Fault::new("AccessDenied", "no")),
+    });
+    stage.run("up --yes").await.exits(7);
+    assert_reached(&stage).await;
+    assert!(stage.page(81).starts_with("200 This is nginx:1.27"));
+}
+
 /// A point that a failed rollout never came to isn't said to be reached.
 #[tokio::test(start_paused = true)]
 async fn a_rollout_that_fails_reaches_no_point() {

@@ -102,14 +102,32 @@ async fn of_app(account: &Account, target: &Target) -> Result<Vec<Found>, CloudE
     Ok(found)
 }
 
-/// By its ARN where that is known, else by its port.
+/// By its ARN where that is known, else by its port; else it is the only one of the app's on neither port, which has not moved to
+/// the spec's yet: a rollout keeps listeners where they are.
 fn pick<'a>(found: &'a [Found], target: &Target, which: Listener) -> Option<&'a Found> {
     let (arn, port) = match which {
         Listener::Production => (&target.production_listener, target.production_port),
         Listener::Test => (&target.test_listener, target.test_port),
     };
-    found.iter().find(|listener| match arn {
-        Some(arn) => listener.listener_arn() == Some(arn),
-        None => listener.port() == Some(i32::from(port)),
-    })
+    if let Some(arn) = arn {
+        return found
+            .iter()
+            .find(|listener| listener.listener_arn() == Some(arn));
+    }
+    let is_on = |listener: &Found, port: u16| listener.port() == Some(i32::from(port));
+    let there = found.iter().find(|listener| is_on(listener, port));
+    let ports = [target.production_port, target.test_port];
+    let is_apps = |listener: &Found| {
+        let mut forwards = listener::forward(listener).into_iter();
+        forwards.any(|to| {
+            target
+                .target_groups
+                .iter()
+                .any(|name| name == name_in(&to.target_group))
+        })
+    };
+    let mut others = found
+        .iter()
+        .filter(|listener| !ports.iter().any(|port| is_on(listener, *port)) && is_apps(listener));
+    there.or_else(|| others.next().filter(|_| others.next().is_none()))
 }

@@ -5,9 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::{ActionKind, Change, Plan, Step};
+use super::planner::loses_a_route;
+use super::{Action, ActionKind, Change, Plan, Step};
 use crate::cloud::Made;
-use crate::resource::{Id, Key};
+use crate::resource::{Id, Key, Resource};
 
 /// A step that can't be taken now.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
@@ -74,15 +75,15 @@ impl Hold {
 }
 
 /// Takes the steps out of `plan` for which `waits` has a reason, and those that need them: whatever refers to something that is then
-/// not made, and whatever goes while something that is then not changed may still use it. What is there already can be referred
+/// not made, and whatever is taken away while something that is then not changed may still use it. What is there already can be referred
 /// to as it is, so that a step that only comes after a change goes on without it.
 pub(super) fn hold_back(plan: &mut Plan, waits: impl Fn(&Step) -> Option<Hold>) {
     let mut held: BTreeMap<usize, Held> = BTreeMap::new();
     let mut places: BTreeMap<usize, usize> = BTreeMap::new();
     for mut step in std::mem::take(&mut plan.steps) {
         let before: Vec<&Held> = step.after.iter().filter_map(|id| held.get(id)).collect();
-        let deletes = step.action.kind() == ActionKind::Delete;
-        let needed = before.iter().find(|held| held.makes || deletes);
+        let takes = takes_away(&step.action);
+        let needed = before.iter().find(|held| held.makes || takes);
         let follows = needed.map(|held| Hold::Follows {
             of: held.root.clone(),
         });
@@ -105,6 +106,19 @@ pub(super) fn hold_back(plan: &mut Plan, waits: impl Fn(&Step) -> Option<Hold>) 
         step.id = place;
         step.after = after;
         plan.steps.push(step);
+    }
+}
+
+/// Whether something that was there is gone afterwards.
+fn takes_away(action: &Action) -> bool {
+    let Action::Update { have, want, .. } = action else {
+        return action.kind() == ActionKind::Delete;
+    };
+    match (&have.resource, want) {
+        (Resource::SecurityGroup(have), Resource::SecurityGroup(want)) => {
+            !have.ingress.is_subset(&want.ingress)
+        }
+        _ => loses_a_route(action),
     }
 }
 

@@ -19,7 +19,7 @@ use crate::check::moved_by_rollouts;
 use crate::cloud::{Have, Made};
 use crate::graph::{Graph, Node, each_text, resolve};
 use crate::inventory::Inventory;
-use crate::resource::{Forward, Key, Kind, Resource};
+use crate::resource::{Forward, Key, Kind, Resource, SecurityGroup};
 
 /// A plan in the making.
 pub(super) struct Planner<'a> {
@@ -31,7 +31,8 @@ pub(super) struct Planner<'a> {
     barriers: BTreeMap<Key, BTreeSet<usize>>,
     /// What stays, as it will be.
     staying: BTreeMap<Key, Resource>,
-    /// Route tables that lose a route: not before there is another way.
+    /// What is closed at the end: route tables that lose a route, not before there is another way, and security groups that lose the
+    /// port of a listener, not before that has moved.
     closing: Vec<(Key, Action, BTreeSet<usize>)>,
 }
 
@@ -81,6 +82,16 @@ impl<'a> Planner<'a> {
             self.closing.push((node.key.clone(), action, waits));
             return;
         }
+        if let Some((open, close)) = action.as_ref().and_then(|action| self.opens_first(action)) {
+            let barrier = match open {
+                Some(open) => [self.step(node.key.clone(), open, waits)].into(),
+                None => waits,
+            };
+            self.closing
+                .push((node.key.clone(), close, barrier.clone()));
+            self.barriers.insert(node.key.clone(), barrier);
+            return;
+        }
         let barrier = match action {
             Some(action) => [self.step(node.key.clone(), action, waits)].into(),
             None => waits,
@@ -88,13 +99,87 @@ impl<'a> Planner<'a> {
         self.barriers.insert(node.key.clone(), barrier);
     }
 
-    /// Takes routes away where endpoints come in their place: not before those can be used.
-    pub(super) fn close_ways_out(&mut self) {
+    /// Takes routes away where endpoints come in their place, not before those can be used; and rules for ports that listeners
+    /// leave, not before they have left.
+    pub(super) fn close(&mut self) {
         let endpoints: BTreeSet<usize> = self.steps_of(Kind::Endpoint).collect();
+        let listeners: BTreeSet<usize> = self.steps_of(Kind::Listener).collect();
         for (key, action, mut waits) in std::mem::take(&mut self.closing) {
-            waits.extend(&endpoints);
+            waits.extend(match key.kind {
+                Kind::SecurityGroup => &listeners,
+                _ => &endpoints,
+            });
             self.step(key, action, waits);
         }
+    }
+
+    /// A security group that loses a rule while a listener moves is changed in two steps: what it gains, if anything, and what it
+    /// loses. Between them the listener has moved, or, where that is held back or fails, is still reached.
+    fn opens_first(&self, action: &Action) -> Option<(Option<Action>, Action)> {
+        let Action::Update {
+            have,
+            want,
+            tags,
+            changes,
+        } = action
+        else {
+            return None;
+        };
+        let (Resource::SecurityGroup(had), Resource::SecurityGroup(wanted)) =
+            (&have.resource, want)
+        else {
+            return None;
+        };
+        if had.ingress.is_subset(&wanted.ingress) || !self.moves_a_listener() {
+            return None;
+        }
+        let both: Resource = SecurityGroup {
+            ingress: had.ingress.union(&wanted.ingress).cloned().collect(),
+            ..had.clone()
+        }
+        .into();
+        let between = |from: &Resource, to: &Resource| {
+            let mut ways = diff(&from.properties(), &to.properties());
+            for way in &mut ways {
+                let known = changes
+                    .iter()
+                    .find(|known| known.property() == way.property());
+                way.origin = known.map_or(way.origin, |known| known.origin);
+            }
+            ways
+        };
+        let open = (both != have.resource).then(|| Action::Update {
+            have: have.clone(),
+            want: both.clone(),
+            tags: tags.clone(),
+            changes: between(&have.resource, &both),
+        });
+        let mut rest = between(&both, want);
+        let tags_too = changes.iter().filter(|change| change.property() == "tags");
+        rest.extend(tags_too.cloned());
+        let close = Action::Update {
+            have: Have {
+                resource: both,
+                ..have.clone()
+            },
+            want: want.clone(),
+            tags: tags.clone(),
+            changes: rest,
+        };
+        Some((open, close))
+    }
+
+    /// Whether a listener that is there gets another port.
+    fn moves_a_listener(&self) -> bool {
+        self.graph.nodes().iter().any(|node| {
+            let have = self.inventory.owned.get(&node.key);
+            match (have.map(|have| &have.resource), &node.resource) {
+                (Some(Resource::Listener(have)), Resource::Listener(want)) => {
+                    have.port != want.port
+                }
+                _ => false,
+            }
+        })
     }
 
     fn steps_of(&self, kind: Kind) -> impl Iterator<Item = usize> {
@@ -619,7 +704,7 @@ fn refers(step: &Step, id: &str) -> bool {
 }
 
 /// Whether a route table gives up a destination.
-fn loses_a_route(action: &Action) -> bool {
+pub(super) fn loses_a_route(action: &Action) -> bool {
     let Action::Update { have, want, .. } = action else {
         return false;
     };

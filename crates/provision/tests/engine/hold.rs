@@ -41,7 +41,8 @@ fn a_rollout_in_flight_owns_what_it_moves() {
             "target-group/green: in flight",
             "listener/test: in flight",
             "service/main: in flight",
-            "deployment-group/main: in flight"
+            "deployment-group/main: in flight",
+            "security-group/balancer: after listener/test"
         ]
     );
     let held = &plan.held_back[2];
@@ -50,11 +51,8 @@ fn a_rollout_in_flight_owns_what_it_moves() {
         held.message,
         "a deployment is in flight, and this listener belongs to it until its end"
     );
-    // The test port is opened meanwhile.
-    assert_eq!(
-        steps(&plan),
-        ["update security-group/balancer: ingress[1].from_port, ingress[1].to_port"]
-    );
+    // The test port is opened meanwhile, and the old one stays open.
+    assert_eq!(steps(&plan), ["update security-group/balancer: ingress"]);
     assert!(plan_for(&cloud, &tutorial(), IN_FLIGHT).is_empty());
     // What the rollout doesn't move can be changed meanwhile.
     let other = tutorial_with(|spec| spec.build.dockerfile = "Other".to_owned());
@@ -93,6 +91,66 @@ fn what_comes_after_waits_too() {
     );
     assert!(!plan.is_empty());
     assert_eq!(plan.summary().held_back, 2);
+}
+
+/// A listener that may not move yet is still reached on its port, and is never without one when it moves.
+#[test]
+fn a_port_is_closed_only_when_its_listener_has_left() {
+    let cloud = account();
+    let other = tutorial_with(|spec| spec.load_balancer.production.port = 8443);
+    let ports = |cloud: &Memory| -> Vec<u16> {
+        let mut ports = Vec::new();
+        edit(cloud, "security-group/balancer", |resource| {
+            let Resource::SecurityGroup(group) = resource else {
+                panic!()
+            };
+            ports = group
+                .ingress
+                .iter()
+                .filter_map(|rule| rule.from_port)
+                .collect();
+        });
+        ports
+    };
+    let waiting = plan_for(&cloud, &other, IN_FLIGHT);
+    carry(&cloud, &waiting);
+    assert_eq!(
+        held_back(&waiting),
+        [
+            "listener/production: in flight",
+            "security-group/balancer: after listener/production"
+        ]
+    );
+    assert_eq!(ports(&cloud), [80, 8080, 8443]);
+
+    let moving = plan_for(&cloud, &other, Options::default());
+    let [listener, group] = &moving.steps[..] else {
+        panic!("{:?}", steps(&moving));
+    };
+    assert_eq!(listener.key.to_string(), "listener/production");
+    assert!(group.after.contains(&listener.id), "{group:?}");
+    carry(&cloud, &moving);
+    assert_eq!(ports(&cloud), [8080, 8443]);
+    assert_settled(&cloud, &other);
+
+    // Without a rollout all of it is one run: opened, moved, closed.
+    let at_once = plan_for(&cloud, &tutorial(), Options::default());
+    let keys: Vec<String> = at_once
+        .steps
+        .iter()
+        .map(|step| step.key.to_string())
+        .collect();
+    assert_eq!(
+        keys,
+        [
+            "security-group/balancer",
+            "listener/production",
+            "security-group/balancer"
+        ]
+    );
+    carry(&cloud, &at_once);
+    assert_eq!(ports(&cloud), [80, 8080]);
+    assert_settled(&cloud, &tutorial());
 }
 
 /// Production is never led to where nothing serves; everything else is put right.
@@ -165,7 +223,13 @@ fn in_two_goes(first: &Spec, second: &Spec) {
     assert_eq!(plan.refusals, []);
     let before: Vec<_> = cloud.things();
     carry(&cloud, &plan);
-    for held in &plan.held_back {
+    // A security group that has been opened is held back from closing.
+    let opened = |key| plan.steps.iter().any(|step| step.key == key);
+    for held in plan
+        .held_back
+        .iter()
+        .filter(|held| !opened(held.key.clone()))
+    {
         let find = |things: &[ecspipe_provision::Have]| {
             let found = things
                 .iter()
