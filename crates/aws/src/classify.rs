@@ -45,8 +45,8 @@ impl<T> OrMissing<T> for Result<T, CloudError> {
 /// An error of the adapter's own: nothing reached AWS, or what came back makes no sense.
 pub(crate) fn local(code: &str, message: impl Into<String>) -> CloudError {
     CloudError {
-        service: "ecspipe".to_owned(),
-        operation: "Connect".to_owned(),
+        service: String::new(),
+        operation: String::new(),
         code: code.to_owned(),
         message: message.into(),
         request_id: None,
@@ -496,9 +496,15 @@ pub(crate) fn failure(error: CloudError) -> CloudFailure {
         CloudErrorKind::Other if error.code == LOST => FailureKind::Lost,
         CloudErrorKind::Other => FailureKind::Fault,
     };
+    // There the two are part of a sentence: "ecspipe itself failed".
+    let (service, operation) = if error.is_local() {
+        ("ecspipe".to_owned(), "itself".to_owned())
+    } else {
+        (error.service, error.operation)
+    };
     CloudFailure {
-        service: error.service,
-        operation: error.operation,
+        service,
+        operation,
         code: error.code,
         message: error.message,
         request_id: error.request_id,

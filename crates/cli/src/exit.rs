@@ -97,11 +97,7 @@ impl From<CloudError> for Failure {
             CloudErrorKind::Access | CloudErrorKind::Credentials => Exit::Access,
             _ => Exit::Failed,
         };
-        let message = match error.service.as_str() {
-            // What never reached a service has no operation to name.
-            "ecspipe" => error.message.clone(),
-            _ => error.to_string(),
-        };
+        let message = error.to_string();
         let details = error
             .request_id
             .iter()

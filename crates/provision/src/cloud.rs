@@ -269,12 +269,11 @@ impl fmt::Debug for Progress {
 }
 
 /// Why a call failed, with everything that a user needs to go on (DESIGN: what a user sees).
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
-#[error("{service} {operation}: {message} ({code})")]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CloudError {
-    /// The service, as in IAM actions: `ec2`, `elasticloadbalancing`.
+    /// The service, as in IAM actions: `ec2`, `elasticloadbalancing`; empty for an error of our own, such as a wait that took too long.
     pub service: String,
-    /// The operation: `CreateNatGateway`.
+    /// The operation: `CreateNatGateway`; empty like the service.
     pub operation: String,
     /// AWS's code: `AddressLimitExceeded`; for what never reached AWS a word of the adapter's.
     pub code: String,
@@ -286,6 +285,27 @@ pub struct CloudError {
     pub kind: CloudErrorKind,
     /// The next step.
     pub hint: Option<String>,
+}
+
+impl CloudError {
+    /// Whether it is an error of our own, that no operation of AWS's was answered with.
+    pub fn is_local(&self) -> bool {
+        self.service.is_empty()
+    }
+}
+
+impl std::error::Error for CloudError {}
+
+impl fmt::Display for CloudError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.is_local() {
+            return f.write_str(&self.message);
+        }
+        let Self {
+            service, operation, ..
+        } = self;
+        write!(f, "{service} {operation}: {} ({})", self.message, self.code)
+    }
 }
 
 /// What can be done about an error.

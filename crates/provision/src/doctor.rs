@@ -245,7 +245,7 @@ pub async fn access(survey: &dyn Survey, spec: &Spec, name: &str) -> Access {
 }
 
 fn unreached(error: &CloudError, name: &str) -> Vec<Check> {
-    let mut check = Check::not_ok("credentials", Trouble::Access, failed(error));
+    let mut check = Check::not_ok("credentials", Trouble::Access, error.to_string());
     check.next = error.hint.clone();
     if error.kind == CloudErrorKind::Other {
         check.next = Some(format!(
@@ -258,15 +258,6 @@ fn unreached(error: &CloudError, name: &str) -> Vec<Check> {
         Check::skipped("clock", needs),
         Check::skipped("region", needs),
     ]
-}
-
-/// What failed, without a service's name where none was reached.
-fn failed(error: &CloudError) -> String {
-    if error.service == "ecspipe" {
-        error.message.clone()
-    } else {
-        error.to_string()
-    }
 }
 
 fn clock(ahead: Option<i64>) -> Check {

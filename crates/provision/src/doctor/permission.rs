@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use futures::{StreamExt as _, stream};
 
-use super::{Check, Identity, Survey, Trouble, Verdict, failed};
+use super::{Check, Identity, Survey, Trouble, Verdict};
 use crate::cloud::CloudError;
 use crate::desired::Inputs;
 use crate::permissions::{Duty, Statement, permissions};
@@ -126,7 +126,7 @@ pub(super) async fn check(
 }
 
 fn unasked(check: &str, error: &CloudError, words: &str) -> Check {
-    Check::skipped(check, format!("can't be asked: {}", failed(error))).next(format!(
+    Check::skipped(check, format!("can't be asked: {error}")).next(format!(
         "allow what `ecspipe policy doctor` prints, or compare with `ecspipe policy {}`",
         words.replace(',', "")
     ))
@@ -209,13 +209,13 @@ async fn may_make<'a>(
     }
     let arn = resolve(survey, identity)
         .await
-        .map_err(|error| failed(&error))?
+        .map_err(|error| error.to_string())?
         .ok_or("IAM only knows users and roles of the account")?;
     for statement in statements {
         let verdicts = survey
             .simulate(&arn, statement)
             .await
-            .map_err(|error| failed(&error))?;
+            .map_err(|error| error.to_string())?;
         if !verdicts.is_empty() {
             return Ok(false);
         }

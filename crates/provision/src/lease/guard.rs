@@ -32,8 +32,8 @@ impl<'a> UnderLease<'a> {
 
 fn refused(lost: Lost) -> CloudError {
     CloudError {
-        service: "ecspipe".to_owned(),
-        operation: "Lease".to_owned(),
+        service: String::new(),
+        operation: String::new(),
         code: "LeaseLost".to_owned(),
         message: format!("nothing was done: {lost}"),
         request_id: None,
