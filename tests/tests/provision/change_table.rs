@@ -277,7 +277,7 @@ async fn what_others_made_changes() {
         }
         exercised += 1;
     }
-    assert_eq!(exercised, 8);
+    assert_eq!(exercised, 9);
 }
 
 macro_rules! sections {

@@ -966,6 +966,16 @@ const ROWS: &[Row] = &[
         remark: "Here the tasks' role. The roles of tasks are carried by the next deployment, those of build, pipeline, deployment and event are changed in place. The pipeline may pass the new role alone, so deploy before the next push.",
     },
     Row {
+        field: "roles.*.existing.*",
+        value: None,
+        change: "from the app's own",
+        from: "{}",
+        to: r#"{"roles":{"task":{"existing":{"name":"two"}}}}"#,
+        effects: &[Refuses(Kind::Role)],
+        interruption: Interruption::Untouched,
+        remark: "A running app keeps its own role of the tasks, which still run with it: `down`, and `up` with the existing one. So it is with the role of `execution`.",
+    },
+    Row {
         field: "permissions_boundary.*",
         value: None,
         change: "",

@@ -427,7 +427,7 @@ impl<'a> Planner<'a> {
                 &key,
                 RefusalReason::StillUsed { by: by.clone() },
                 format!("this {} is to go, but {by} still uses it", key.kind.label()),
-                "put its zone back into the spec, or take it out of what uses it".to_owned(),
+                how_to_keep(&key),
             );
         }
         let users = |step: &&Step| {
@@ -729,6 +729,19 @@ fn overlap(left: &str, right: &str) -> bool {
     match (left.parse::<Ipv4Net>(), right.parse::<Ipv4Net>()) {
         (Ok(left), Ok(right)) => left.contains(&right) || right.contains(&left),
         _ => false,
+    }
+}
+
+/// The step that helps where something is to go and is still used: a zone has its own things, the others make way for existing ones.
+fn how_to_keep(key: &Key) -> String {
+    match key.kind {
+        Kind::Subnet | Kind::RouteTable | Kind::NatGateway | Kind::Address => {
+            "put its zone back into the spec, or take it out of what uses it".to_owned()
+        }
+        kind => format!(
+            "an app that runs keeps its own {0}: take the existing one out of the spec; or `down`, and `up` with it",
+            kind.label()
+        ),
     }
 }
 
