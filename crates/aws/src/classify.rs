@@ -413,6 +413,12 @@ const SETTLES: &[(&str, &str, u64, &str)] = &[
         "the old service of that name to be gone",
     ),
     (
+        "InvalidParameterException",
+        "Unable to Start a service that is still Draining",
+        20 * 60,
+        "the old service of that name to drain",
+    ),
+    (
         "ClusterNotFoundException",
         "",
         60,

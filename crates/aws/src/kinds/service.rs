@@ -9,7 +9,7 @@ use aws_sdk_ecs::types::{
     TaskSet,
 };
 use ecspipe_provision::resource::{OtherSets, Service};
-use ecspipe_provision::{CloudError, Have, Key, Kind, Progress, Resource, Scope, Tags};
+use ecspipe_provision::{CloudError, Detail, Have, Key, Kind, Progress, Resource, Scope, Tags};
 
 use super::cluster::{ecs_tags, retag};
 use super::code_deploy::{self, Group};
@@ -31,6 +31,10 @@ pub(crate) async fn list(view: &View, scope: &Scope) -> Result<Vec<Have>, CloudE
             services = in_clusters(view, others.iter().map(String::as_str), name).await?;
         }
         found.extend(services);
+    }
+    // Nothing of one that drains can be changed: to whoever compares it is gone. Whoever takes it away still waits for its end.
+    if scope.detail == Detail::Properties {
+        found.retain(|service| service.status() != Some("DRAINING"));
     }
     Ok(found
         .iter()

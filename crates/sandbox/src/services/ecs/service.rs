@@ -216,6 +216,9 @@ pub(super) fn create(world: &mut World, call: &Call) -> Result<Reply, Fault> {
     if let Some(existing) =
         find(world, region, &cluster, name).filter(|service| service.status != "INACTIVE")
     {
+        if existing.status == "DRAINING" {
+            return Err(invalid("Unable to Start a service that is still Draining."));
+        }
         let same = input.text("clientToken").is_some() && existing.origin == *input;
         return match same {
             true => Ok(Reply::Value(
