@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use ecspipe_provision::{Cloud as _, Key, Kind, Progress, Resource};
 use ecspipe_sandbox::Exchange;
 use ecspipe_sandbox::faults::{Rule, Strike};
 
@@ -148,9 +149,28 @@ async fn tutorial() -> Vec<Exchange> {
     );
     stage.run("watch").await.exits(6);
     stage.run("plan --exit-code").await.exits(0);
+    down_beside_a_stranger(&stage).await;
     stage.run("down --yes --delete-source").await.exits(0);
     stage.run("plan").await.exits(0);
     stage.sandbox.take_exchanges()
+}
+
+/// Somebody has a service in the app's cluster, until it is in the way.
+async fn down_beside_a_stranger(stage: &Stage) {
+    let place = Place::within(&stage.sandbox, spec(TUTORIAL)).await;
+    let (graph, _) = place.graph();
+    let mut have = place.inventory().await.owned[&Key::new(Kind::Service, "main")].clone();
+    let Resource::Service(service) = &mut have.resource else {
+        panic!("{have:?}");
+    };
+    service.name = "legacy".to_owned();
+    let key = Key::new(Kind::Service, "main");
+    let tags = &graph.get(&key).unwrap().tags;
+    let progress = Progress::silent();
+    let made = place.account.create(&key, &have.resource, tags, &progress);
+    made.await.unwrap();
+    stage.run("down --yes").await.exits(5);
+    place.account.delete(&have, &progress).await.unwrap();
 }
 
 /// What the tutorial lacks: endpoints, a deployment configuration of the app's own.

@@ -4,7 +4,7 @@ use aws_sdk_ecs::types::{Cluster as Found, ClusterField, ClusterSetting, Cluster
 use ecspipe_provision::resource::Cluster;
 use ecspipe_provision::{CloudError, Have, Kind, Progress, Scope, Tags};
 
-use super::{Seen, Update, is_ours, once_released, unless_ours};
+use super::{Seen, Update, is_ours, once_let_go, unless_ours};
 use crate::Account;
 use crate::classify::{OrMissing as _, Said as _, local};
 use crate::view::View;
@@ -182,11 +182,24 @@ pub(crate) async fn delete(
             .or_missing()
             .map(|_| ())
     };
-    once_released(
+    let others = || services(account, &have.name);
+    once_let_go(
         account.pace,
         progress,
         "the tasks in the cluster to end",
         call,
+        others,
     )
     .await
+}
+
+/// The services that stand in the cluster and will: ECS lists none that drains.
+async fn services(account: &Account, cluster: &str) -> Result<Vec<String>, CloudError> {
+    let call = account.ecs.list_services().cluster(cluster).send().await;
+    let answer = call.said("ecs", "ListServices")?;
+    let names = answer
+        .service_arns()
+        .iter()
+        .filter_map(|arn| arn.rsplit('/').next());
+    Ok(names.map(|name| format!("service {name}")).collect())
 }

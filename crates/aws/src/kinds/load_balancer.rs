@@ -11,7 +11,7 @@ use ecspipe_provision::resource::LoadBalancer;
 use ecspipe_provision::{CloudError, Detail, Have, Kind, Made, Progress, Scope, Tags};
 
 use super::balancing::{self, Balancing};
-use super::{Seen, Update, is_ours, unsaid};
+use super::{Seen, Update, deleted_meanwhile, is_ours, unsaid};
 use crate::Account;
 use crate::classify::{OrMissing as _, Refine as _, Said as _, local};
 use crate::pace::{BALANCER, LATER, RELEASE};
@@ -255,7 +255,10 @@ async fn remove_failed(
 async fn wait_active(account: &Account, arn: &str, progress: &Progress) -> Result<(), CloudError> {
     let active = || async {
         let balancer = by_arn(account, arn).await?;
-        let state = balancer.as_ref().and_then(|balancer| balancer.state());
+        let Some(balancer) = balancer else {
+            return Err(deleted_meanwhile(&format!("load balancer {arn}")));
+        };
+        let state = balancer.state();
         match state.and_then(|state| state.code()) {
             Some(LoadBalancerStateEnum::Active | LoadBalancerStateEnum::ActiveImpaired) => {
                 Ok(Some(()))

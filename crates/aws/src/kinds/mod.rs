@@ -28,6 +28,7 @@ pub(crate) mod task_definition;
 pub(crate) mod vpc;
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use ecspipe_provision::cloud::{APP_TAG, RESOURCE_TAG};
 use ecspipe_provision::{
@@ -222,18 +223,38 @@ pub(crate) fn unless_ours(
     }
     Err(refusal
         .of_kind(CloudErrorKind::Conflict)
-        .with_hint("somebody else has the name: choose another app name, or delete or rename the other if nobody needs it"))
+        .with_hint(NAME_TAKEN))
 }
+
+/// The next step where a name is somebody else's.
+pub(crate) const NAME_TAKEN: &str = "somebody else has the name: choose another app name, or delete or rename the other if nobody needs it";
 
 /// Deletes something that AWS holds back until what depends on it is released (AWS.md §3.3).
 pub(crate) async fn once_released<F>(
     pace: Pace,
     progress: &Progress,
     what: &str,
-    mut delete: impl FnMut() -> F,
+    delete: impl FnMut() -> F,
 ) -> Result<(), CloudError>
 where
     F: Future<Output = Result<(), CloudError>>,
+{
+    let nobody = || std::future::ready(Ok(Vec::new()));
+    once_let_go(pace, progress, what, delete, nobody).await
+}
+
+/// The same where what others have may stand in the way, which nobody releases: `others` is asked once for their names, and if there
+/// are any, it is no use to wait.
+pub(crate) async fn once_let_go<F, O>(
+    pace: Pace,
+    progress: &Progress,
+    what: &str,
+    mut delete: impl FnMut() -> F,
+    others: impl Fn() -> O,
+) -> Result<(), CloudError>
+where
+    F: Future<Output = Result<(), CloudError>>,
+    O: Future<Output = Result<Vec<String>, CloudError>>,
 {
     let held = [
         "DependencyViolation",
@@ -243,18 +264,53 @@ where
         "ClusterContainsServicesException",
         "ClusterContainsTasksException",
     ];
+    let asked = AtomicBool::new(false);
     let tried = pace.until(progress, what, RELEASE, || {
         let call = delete();
+        let (others, asked) = (&others, &asked);
         async move {
             match call.await {
                 Ok(()) => Ok(Look::There(())),
                 Err(error) if error.kind == CloudErrorKind::NotFound => Ok(Look::There(())),
-                Err(error) if held.contains(&error.code.as_str()) => Ok(Look::Held(error)),
+                Err(error) if held.contains(&error.code.as_str()) => {
+                    if !asked.swap(true, Ordering::Relaxed) {
+                        let names = others().await;
+                        // Whoever may not ask waits, as if there were nobody.
+                        unless_others(error.clone(), &names.unwrap_or_default())?;
+                    }
+                    Ok(Look::Held(error))
+                }
                 Err(error) => Err(error),
             }
         }
     });
-    tried.await
+    tried.await.map_err(|error| match error.kind {
+        CloudErrorKind::Timeout => error.with_hint(
+            "if something of somebody else's stands in it, delete that or take it elsewhere; then run the command again",
+        ),
+        _ => error,
+    })
+}
+
+/// Refuses what is held back by things of others, and names those.
+fn unless_others(mut refusal: CloudError, names: &[String]) -> Result<(), CloudError> {
+    if names.is_empty() {
+        return Ok(());
+    }
+    let names = names.join(", ");
+    refusal.message = format!("{}; in it: {names}", refusal.message.trim_end_matches('.'));
+    Err(refusal.with_hint(format!(
+        "not made by ecspipe for this app: {names}: delete or take elsewhere what nobody needs here, then run the command again"
+    )))
+}
+
+/// Somebody deleted what is waited for: it won't come any more.
+pub(crate) fn deleted_meanwhile(what: &str) -> CloudError {
+    local(
+        "DeletedMeanwhile",
+        format!("{what} was deleted while it was waited for"),
+    )
+    .with_hint("run the command again: it makes another")
 }
 
 /// What AWS should have said and didn't.

@@ -4,7 +4,9 @@ use aws_sdk_ec2::types::{Filter, NatGateway as Found, NatGatewayState, ResourceT
 use ecspipe_provision::resource::NatGateway;
 use ecspipe_provision::{CloudError, Have, Key, Progress, Resource, Tags};
 
-use super::{Seen, Update, ec2_tags, of_tags, retag_ec2, tag_specification, unsaid};
+use super::{
+    Seen, Update, deleted_meanwhile, ec2_tags, of_tags, retag_ec2, tag_specification, unsaid,
+};
 use crate::classify::{OrMissing as _, Refine as _, Said as _, local};
 use crate::pace::{GATEWAY, MINUTES};
 use crate::view::View;
@@ -156,6 +158,9 @@ async fn wait_available(
                 .with_hint(
                     "run the command again: it removes the failed gateway and makes another",
                 ))
+            }
+            Some(NatGatewayState::Deleting | NatGatewayState::Deleted) | None => {
+                Err(deleted_meanwhile(&format!("NAT gateway {id}")))
             }
             _ => Ok(None),
         }

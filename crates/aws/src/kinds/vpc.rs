@@ -1,11 +1,12 @@
 //! VPCs. Deleting waits for what AWS releases by itself. Must not touch what is in a VPC.
 
-use aws_sdk_ec2::types::{AttributeBooleanValue, Filter, ResourceType, VpcAttributeName};
+use aws_sdk_ec2::types::{AttributeBooleanValue, Filter, ResourceType, Tag, VpcAttributeName};
+use ecspipe_provision::cloud::APP_TAG;
 use ecspipe_provision::resource::Vpc;
 use ecspipe_provision::{CloudError, Detail, Have, Progress, Tags};
 
 use super::{
-    Seen, Update, ec2_tags, first_id, of_tags, once_released, retag_ec2, tag_specification,
+    Seen, Update, ec2_tags, first_id, of_tags, once_let_go, retag_ec2, tag_specification,
     unrepeated, unsaid,
 };
 use crate::classify::{OrMissing as _, Said as _};
@@ -184,11 +185,39 @@ pub(crate) async fn delete(
             .said("ec2", "DeleteVpc")
             .map(|_| ())
     };
-    once_released(
+    let others = || strangers(account, have);
+    once_let_go(
         account.pace,
         progress,
         "AWS to release what is in the VPC",
         call,
+        others,
     )
     .await
+}
+
+/// The security groups and subnets in the VPC that aren't the app's, which go before it: nobody but their owners takes them away.
+async fn strangers(account: &Account, vpc: &Have) -> Result<Vec<String>, CloudError> {
+    let of_vpc = || vec![super::filter("vpc-id", &vpc.id)];
+    let groups = account.ec2.describe_security_groups();
+    let groups = groups.set_filters(Some(of_vpc())).into_paginator();
+    let subnets = account.ec2.describe_subnets();
+    let subnets = subnets.set_filters(Some(of_vpc())).into_paginator();
+    let groups = all(groups.items().send())
+        .await
+        .said("ec2", "DescribeSecurityGroups")?;
+    let subnets = all(subnets.items().send())
+        .await
+        .said("ec2", "DescribeSubnets")?;
+    let of_app = |tags: &[Tag]| ec2_tags(tags).get(APP_TAG) == vpc.tags.get(APP_TAG);
+    // Every VPC has a group of this name, which goes with it.
+    let groups = groups
+        .iter()
+        .filter(|group| group.group_name() != Some("default") && !of_app(group.tags()))
+        .map(|group| format!("security group {}", group.group_id().unwrap_or_default()));
+    let subnets = subnets
+        .iter()
+        .filter(|subnet| !of_app(subnet.tags()))
+        .map(|subnet| format!("subnet {}", subnet.subnet_id().unwrap_or_default()));
+    Ok(groups.chain(subnets).collect())
 }

@@ -173,6 +173,8 @@ fn cluster(sheet: &mut Sheet<'_>) {
         );
     }
     if sheet.removes() {
+        // Who else stands in it, where AWS says that it can't go.
+        sheet.list(&["ecs:ListServices"]);
         sheet.allow(
             "ClusterDelete",
             "deletes the cluster",

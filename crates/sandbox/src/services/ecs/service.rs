@@ -371,7 +371,8 @@ pub(super) fn list(world: &mut World, call: &Call) -> Result<Reply, Fault> {
     let cluster = active_cluster(world, region, input)?;
     let wanted = |service: &&Service| {
         service.cluster == cluster
-            && service.status != "INACTIVE"
+            // One that drains is no longer listed (Amazon ECS API, DeleteService).
+            && service.status == "ACTIVE"
             && input
                 .text("launchType")
                 .is_none_or(|kind| kind == "FARGATE")
