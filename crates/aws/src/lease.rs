@@ -90,8 +90,13 @@ impl Leases {
         bucket::make(&self.account, &self.bucket, &Progress::silent()).await
     }
 
-    /// Whether the place bears no tags, which is the first thing that whoever holds the lease in a new one gives it.
+    /// Whether the place bears no tags, which is the first thing that whoever holds the lease in a new one gives it, and nothing but a
+    /// lease lies in it.
     pub async fn is_unmarked(&self) -> Result<bool, CloudError> {
+        Ok(!self.has_tags().await? && bucket::holds_nothing(&self.account, &self.bucket).await?)
+    }
+
+    async fn has_tags(&self) -> Result<bool, CloudError> {
         let call = self
             .account
             .s3
@@ -100,8 +105,8 @@ impl Leases {
             .send()
             .await;
         match call.said("s3", "GetBucketTagging") {
-            Err(error) if error.code == "NoSuchTagSet" => Ok(true),
-            answer => answer.map(|answer| answer.tag_set().is_empty()),
+            Err(error) if error.code == "NoSuchTagSet" => Ok(false),
+            answer => answer.map(|answer| !answer.tag_set().is_empty()),
         }
     }
 

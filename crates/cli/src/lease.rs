@@ -8,7 +8,7 @@ use ecspipe_aws::{Account, Leases};
 use ecspipe_provision::lease::{
     self, Held, Holder, LeaseStore as _, Lost, NotTaken, Taken, Terms, UnderLease,
 };
-use ecspipe_provision::{CancellationToken, CloudErrorKind, Graph, Key, Kind};
+use ecspipe_provision::{CancellationToken, CloudError, CloudErrorKind, Graph, Key, Kind};
 use tokio::task::JoinHandle;
 
 use crate::args;
@@ -134,7 +134,7 @@ impl<'a> Lease<'a> {
             // Nothing will be begun.
             return Ok(true);
         }
-        let is_new = self.store.make_place().await?;
+        let is_new = self.store.make_place().await.map_err(not_made)?;
         self.ask(is_new).await?;
         for pause in [1, 4] {
             if self.is_held() {
@@ -207,6 +207,19 @@ impl<'a> Lease<'a> {
         }
         drop(keeper);
         ended
+    }
+}
+
+/// That the place has somebody else's name is refused, like every name that is taken.
+fn not_made(error: CloudError) -> Failure {
+    if error.kind != CloudErrorKind::Conflict {
+        return error.into();
+    }
+    let failure = Failure::from(error);
+    Failure {
+        exit: Exit::Refused,
+        message: format!("{}; nothing was done", failure.message),
+        ..failure
     }
 }
 

@@ -48,7 +48,7 @@ OK       credentials        arn:aws:iam::111122223333:user/sandbox in account
                             111122223333
 OK       clock              agrees with AWS's
 OK       region             eu-central-1 is open to the account
-OK       permissions        all 193 that plan, up, deploy, operate need
+OK       permissions        all 194 that plan, up, deploy, operate need
 OK       service roles      AWSServiceRoleForECS and
                             AWSServiceRoleForElasticLoadBalancing: missing yet;
                             AWS makes it with the first use, and the caller may
@@ -100,7 +100,7 @@ OK       credentials        arn:aws:iam::111122223333:user/sandbox in account
                             111122223333
 OK       clock              agrees with AWS's
 OK       region             eu-central-1 is open to the account
-OK       permissions        all 193 that plan, up, deploy, operate need
+OK       permissions        all 194 that plan, up, deploy, operate need
 OK       service roles      AWSServiceRoleForECS and
                             AWSServiceRoleForElasticLoadBalancing: missing yet;
                             AWS makes it with the first use, and the caller may
@@ -229,7 +229,7 @@ OK       credentials    arn:aws:iam::111122223333:user/sandbox in account
                         111122223333
 OK       clock          agrees with AWS's
 OK       region         eu-central-1 is open to the account
-OK       permissions    all 194 that plan, up, deploy, operate need
+OK       permissions    all 195 that plan, up, deploy, operate need
 OK       service roles  AWSServiceRoleForECS and
                         AWSServiceRoleForElasticLoadBalancing: missing yet; AWS
                         makes it with the first use, and the caller may let it

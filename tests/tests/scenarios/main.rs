@@ -35,6 +35,7 @@ mod restart;
 mod rollouts;
 mod shared;
 mod stage;
+mod strangers;
 mod tutorial;
 mod visitor;
 mod wire;

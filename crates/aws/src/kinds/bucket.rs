@@ -9,7 +9,7 @@ use ecspipe_provision::resource::{Bucket, LifecycleRule, Policy};
 use ecspipe_provision::{CloudError, CloudErrorKind, Detail, Have, Kind, Progress, Scope, Tags};
 use ecspipe_spec::names::LEASE_KEY;
 
-use super::{Seen, Update, unless_ours};
+use super::{NAME_TAKEN, Seen, Update, unless_ours};
 use crate::Account;
 use crate::classify::{OrMissing as _, Refine as _, Said as _, local};
 use crate::view::View;
@@ -21,8 +21,7 @@ pub(crate) async fn list(view: &View, scope: &Scope) -> Result<Vec<Have>, CloudE
             return Ok(None);
         };
         let mut have = seen.into_have(scope, Kind::Bucket);
-        // Tags come in a call of their own. A bucket of ours without any, under a name that holds our account's number, was
-        // interrupted between the two.
+        // Tags come in a call of their own: whoever was interrupted between the two has left a bucket without any.
         if bare {
             have.key = Some((*key).clone());
         }
@@ -32,7 +31,8 @@ pub(crate) async fn list(view: &View, scope: &Scope) -> Result<Vec<Have>, CloudE
     Ok(found.into_iter().flatten().collect())
 }
 
-/// The bucket, and whether it is ours and carries no tags at all. One that belongs to another account shows empty.
+/// The bucket, and whether it is as it was made: without tags, and without anything in it. One that belongs to another account
+/// shows empty.
 async fn fetch(view: &View, scope: &Scope, name: &str) -> Result<Option<(Seen, bool)>, CloudError> {
     let arn = format!("arn:{}:s3:::{name}", scope.facts.partition);
     if let Some(tags) = view.indexed(scope, &arn).await {
@@ -52,7 +52,7 @@ async fn fetch(view: &View, scope: &Scope, name: &str) -> Result<Option<(Seen, b
         }
         Err(error) => return Err(error),
     };
-    let bare = tags.is_empty();
+    let bare = tags.is_empty() && holds_nothing(view, name).await?;
     let resource = match scope.detail {
         Detail::Properties => settings(view, name).await?,
         Detail::Identity => unknown(name),
@@ -78,6 +78,28 @@ async fn tags_of(
         Err(error) => Err(error),
     }
 }
+
+/// Whether no object, version or delete marker lies in a bucket, but for those of leases. A bucket without tags that holds more is
+/// somebody's who keeps data under a name like ours: no run has ever put anything into one before it gave it its tags.
+pub(crate) async fn holds_nothing(account: &Account, name: &str) -> Result<bool, CloudError> {
+    let call = account
+        .s3
+        .list_object_versions()
+        .bucket(name)
+        .max_keys(MOST_LEASES)
+        .send()
+        .await;
+    let Some(page) = call.said("s3", "ListObjectVersions").or_missing()? else {
+        return Ok(true);
+    };
+    let versions = page.versions().iter().map(|version| version.key());
+    let markers = page.delete_markers().iter().map(|marker| marker.key());
+    let only_leases = versions.chain(markers).all(|key| key == Some(LEASE_KEY));
+    Ok(only_leases && !page.is_truncated().unwrap_or_default())
+}
+
+/// A lease is written once a minute, and leaves versions where somebody has switched them on: those of an hour and more.
+const MOST_LEASES: i32 = 100;
 
 fn unknown(name: &str) -> Bucket {
     Bucket {
@@ -265,11 +287,11 @@ pub(crate) async fn create(
     set_policy(account, want, progress).await
 }
 
-/// Refuses a bucket of the account's that was there already and isn't the app's. Without any tags it is: a run was interrupted before it
-/// gave it some.
+/// Refuses a bucket of the account's that was there already and isn't the app's. Without any tags and empty it is: a run was
+/// interrupted before it gave it some.
 async fn refuse_others(account: &Account, name: &str, tags: &Tags) -> Result<(), CloudError> {
     let have = tags_of(account, name).await?.unwrap_or_default();
-    if have.is_empty() {
+    if have.is_empty() && holds_nothing(account, name).await? {
         return Ok(());
     }
     let mut refusal = local(
@@ -304,6 +326,7 @@ pub(crate) async fn make(
         }
         match call.send().await.said("s3", "CreateBucket") {
             Err(error) if error.code == "BucketAlreadyOwnedByYou" => Ok(false),
+            Err(error) if error.code == "BucketAlreadyExists" => Err(error.with_hint(NAME_TAKEN)),
             // There AWS answers the same for a bucket that was there.
             done => done.map(|_| account.region() != "us-east-1"),
         }

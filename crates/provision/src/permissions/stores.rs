@@ -114,7 +114,8 @@ fn buckets(sheet: &mut Sheet<'_>) {
     let names = sheet.names_of(Kind::Bucket);
     let arns: Vec<String> = names.iter().map(|name| sheet.s3_arn(name)).collect();
     if sheet.looks() {
-        let mut read = vec!["s3:GetBucketTagging"];
+        // A bucket without tags is the app's only if nothing lies in it.
+        let mut read = vec!["s3:GetBucketTagging", "s3:ListBucketVersions"];
         if sheet.compares() {
             read.extend([
                 "s3:GetBucketNotification",
@@ -155,11 +156,7 @@ fn buckets(sheet: &mut Sheet<'_>) {
         sheet.allow(
             "BucketDelete",
             "finds what is in the app's buckets, and deletes them",
-            &[
-                "s3:DeleteBucket",
-                "s3:ListBucketMultipartUploads",
-                "s3:ListBucketVersions",
-            ],
+            &["s3:DeleteBucket", "s3:ListBucketMultipartUploads"],
             arns,
         );
         let objects: Vec<String> = names

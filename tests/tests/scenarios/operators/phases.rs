@@ -18,6 +18,7 @@ use super::super::drift;
 use super::super::operate::{add_approval, register_again};
 use super::super::place::{Place, spec};
 use super::super::stage::{REGION, Stage, built};
+use super::super::wire::json_call;
 use super::stage;
 
 /// The tutorial's app with a rollout in steps, which has a configuration of its own, and alarms.
@@ -145,18 +146,12 @@ pub(super) async fn prepare() -> Vec<Phase> {
         phase("up in a rollout", CANARY, "up", &in_flight().await, only_up),
         phase("up with other tags", CANARY, "up", &tagged().await, only_up),
         phase("up after a push", CANARY, "up", &pushed().await, only_up),
-        phase(
-            "up after half an up",
-            CANARY,
-            "up",
-            &halved().await,
-            only_up,
-        ),
+        phase("up after half an up", CANARY, "up", &bare().await, only_up),
         phase(
             "plan after half an up",
             CANARY,
             "plan",
-            &halved().await,
+            &bare().await,
             |actor| async move { actor.run("plan", 0).await }.boxed_local(),
         ),
         phase("plan for nothing", CANARY, "plan", &empty, |actor| {
@@ -282,6 +277,15 @@ async fn halved() -> Stage {
     });
     stage.run("up --yes").await.exits(5);
     stage.sandbox.faults().clear();
+    stage
+}
+
+/// The same, with a bucket that never got its tags.
+async fn bare() -> Stage {
+    let stage = halved().await;
+    for bucket in stage.sandbox.world().s3.buckets.values_mut() {
+        bucket.tags.clear();
+    }
     stage
 }
 
@@ -633,10 +637,7 @@ async fn ends() -> Vec<Phase> {
             .insert("arn:aws:iam::aws:policy/ReadOnlyAccess".to_owned());
     }
     upload(&stage).await;
-    let bare = halved().await;
-    for bucket in bare.sandbox.world().s3.buckets.values_mut() {
-        bucket.tags.clear();
-    }
+    let bare = bare().await;
     // A key without an alias can only be found by its tags.
     bare.sandbox.world().at(REGION).kms.aliases.clear();
     vec![
@@ -657,6 +658,16 @@ async fn ends() -> Vec<Phase> {
             }
             .boxed_local()
         }),
+        phase(
+            "down beside a stranger",
+            CANARY,
+            "down",
+            &beside().await,
+            |actor| {
+                let named = "service legacy";
+                async move { actor.says("down --yes", 5, named).await }.boxed_local()
+            },
+        ),
         phase("down", CANARY, "down", &stage, |actor| {
             async move {
                 actor.stage.push(REPOSITORY, "<h1>first</h1>\n");
@@ -678,6 +689,20 @@ async fn ends() -> Vec<Phase> {
             },
         ),
     ]
+}
+
+/// Somebody has a service in the app's cluster.
+async fn beside() -> Stage {
+    let stage = made(CANARY).await;
+    let place = Place::within(&stage.sandbox, spec(CANARY)).await;
+    let owned = place.inventory().await.owned;
+    let subnet = &owned[&Key::new(Kind::Subnet, "private-eu-central-1a")].id;
+    let service = json!({
+        "cluster": "web", "serviceName": "legacy", "taskDefinition": "web", "desiredCount": 0, "launchType": "FARGATE",
+        "networkConfiguration": {"awsvpcConfiguration": {"subnets": [subnet]}},
+    });
+    json_call(&stage.sandbox, "ecs", "CreateService", &service).await;
+    stage
 }
 
 /// Somebody's upload that was never finished.
