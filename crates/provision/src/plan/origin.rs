@@ -10,41 +10,48 @@ use crate::inventory::Inventory;
 use crate::resource::{Key, Kind, ORDER_ONLY};
 
 /// Says of each of the `changes` between `have` and what `node` wants where it comes from.
-pub(super) fn mark(changes: &mut [Change], node: &Node, have: &Have) {
+pub(super) fn mark(changes: &mut [Change], node: &Node, have: &Have, inventory: &Inventory) {
     let wanted = node.resource.properties();
     let applied = Applied::read(&have.tags);
     for change in changes {
         change.origin = match change.property() {
             "tags" => of_tag(change, applied.as_ref()),
-            property => of_property(property, change, &wanted, node.key.kind, applied.as_ref()),
+            property => {
+                let value = wanted.get(property).unwrap_or(&Value::Null);
+                let is_made = |value: &Value| {
+                    let mut keys = tokens(value).into_iter();
+                    keys.any(|key| !inventory.owned.contains_key(&key))
+                };
+                let made_again = |want: &Value| !tokens(want).is_empty();
+                let refers_to_new = is_made(value) || change.want.as_ref().is_some_and(made_again);
+                of_property(
+                    property,
+                    value,
+                    node.key.kind,
+                    applied.as_ref(),
+                    refers_to_new,
+                )
+            }
         };
     }
 }
 
 fn of_property(
     property: &str,
-    change: &Change,
-    wanted: &Value,
+    value: &Value,
     kind: Kind,
     applied: Option<&Applied>,
+    refers_to_new: bool,
 ) -> Origin {
     // Its name is made of what it was made with, so what differs from it was never applied.
     if kind == Kind::DeploymentConfig {
         return Origin::Drift;
     }
-    let as_applied = applied.is_some_and(|applied| {
-        let value = wanted.get(property).unwrap_or(&Value::Null);
-        applied.holds(property, value)
-    });
-    if !as_applied {
+    if !applied.is_some_and(|applied| applied.holds(property, value)) {
         return Origin::Spec;
     }
-    // An id that only the run will know is that of something that this plan makes.
-    let made_here = change
-        .want
-        .as_ref()
-        .is_some_and(|want| !tokens(want).is_empty());
-    if made_here {
+    // What it refers to is made by this plan, whether its id is known by then (from its name) or not.
+    if refers_to_new {
         Origin::Follows
     } else {
         Origin::Drift

@@ -197,10 +197,15 @@ impl<'a> Planner<'a> {
             );
             return None;
         }
-        self.note_left_source(&want);
+        let left = self.left_sources(&want);
+        self.note_left_sources(&left, &want);
         self.refuse_overlap(node, &want);
         self.staying.insert(node.key.clone(), want.clone());
-        let origin = origin::of_lack(&node.key, self.graph, self.inventory);
+        // Another one than before is wanted: nobody has deleted it.
+        let origin = match left.is_empty() {
+            true => origin::of_lack(&node.key, self.graph, self.inventory),
+            false => Origin::Spec,
+        };
         if origin == Origin::Drift {
             self.plan.drift.push(Drift {
                 key: node.key.clone(),
@@ -219,7 +224,7 @@ impl<'a> Planner<'a> {
         let settled = settle(&want, &have.resource, self.options.rollout_in_flight);
         let mut changes = diff(&have.resource.properties(), &settled.properties());
         changes.extend(diff::tags(node.key.kind, &have.tags, &node.tags));
-        origin::mark(&mut changes, node, have);
+        origin::mark(&mut changes, node, have, self.inventory);
         self.note_drift(&node.key, &changes);
         self.defer(node, &want, &settled);
         self.defer_until_moved(node, &want);
@@ -370,9 +375,20 @@ impl<'a> Planner<'a> {
     }
 
     /// A repository of another name is made beside the one that the pipeline has had, which stays: it has the history.
-    fn note_left_source(&mut self, want: &Resource) {
+    fn note_left_sources(&mut self, left: &BTreeSet<String>, want: &Resource) {
         let Resource::SourceRepository(want) = want else {
             return;
+        };
+        let notes = left.iter().map(|name| {
+            format!("the source repository {name} stays, with its history; push that to {} and delete it by hand", want.name)
+        });
+        self.plan.notes.extend(notes);
+    }
+
+    /// The repositories that the pipeline has had, where one of another name is wanted.
+    fn left_sources(&self, want: &Resource) -> BTreeSet<String> {
+        let Resource::SourceRepository(want) = want else {
+            return BTreeSet::new();
         };
         let haves = self.inventory.owned.values();
         let sources = haves
@@ -383,11 +399,10 @@ impl<'a> Planner<'a> {
             .flatten()
             .flat_map(|stage| &stage.actions)
             .filter_map(|action| action.configuration.get("RepositoryName"));
-        let left: BTreeSet<&String> = sources.filter(|name| **name != want.name).collect();
-        let notes = left.into_iter().map(|name| {
-            format!("the source repository {name} stays, with its history; push that to {} and delete it by hand", want.name)
-        });
-        self.plan.notes.extend(notes);
+        sources
+            .filter(|name| **name != want.name)
+            .cloned()
+            .collect()
     }
 
     /// Deletes what nobody wants, users before what they use.

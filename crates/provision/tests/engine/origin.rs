@@ -308,6 +308,24 @@ fn what_was_deleted_by_hand_is_known_by_what_was_applied_with_it() {
 }
 
 /// A gateway that is made again gets another id: the table that leads to it follows, and nobody has touched it.
+/// A repository of another name is the spec's doing, and so is what refers to it.
+#[test]
+fn another_repository_is_nobodys_hand() {
+    let cloud = Memory::new();
+    up(&cloud, &tutorial());
+    let other = tutorial_with(|spec| {
+        let ecspipe_spec::Source::Codecommit(source) = &mut spec.source;
+        source.repository = "another".to_owned();
+    });
+    let plan = plan_for(&cloud, &other, Options::default());
+    assert_eq!(lacks(&plan), ["spec source-repository/main"]);
+    assert_eq!(plan.drift, []);
+    let follow = origins(&plan)
+        .into_iter()
+        .filter(|origin| origin.starts_with("follows"));
+    assert_ne!(follow.count(), 0, "{:?}", origins(&plan));
+}
+
 #[test]
 fn who_refers_to_what_is_made_again_follows() {
     let cloud = Memory::new();
