@@ -1,18 +1,20 @@
 //! What a plan says: dangers first, then what is done by area, what is held back, what waits for a deployment, what was changed by hand.
 //! Must not plan.
 
+mod difference;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use ecspipe_provision::document::{Answer, Document, Entry, Many, One, Trouble, VERSION};
 use ecspipe_provision::{
     Action, ActionKind, Area, Change, Deferred, DeferredTo, Delegated, Drift, HeldBack, Key,
-    LeftOut, Origin, Part, Plan, Step, Summary,
+    LeftOut, Mode, Origin, Part, Plan, Step, Summary,
 };
-use serde_json::Value;
 
 use crate::args::{self, Format, Global};
 use crate::exit::Failure;
+use crate::report::plan::difference::{Difference, Line, brief, difference};
 use crate::report::style::{Style, paragraph};
 use crate::world::World;
 
@@ -451,7 +453,7 @@ impl Page<'_> {
             self.world.out(format!(
                 "  {} {key} {field}: {}",
                 self.style.dim("·"),
-                self.value(have.as_ref())
+                brief(have.as_ref())
             ));
         }
     }
@@ -471,19 +473,31 @@ impl Page<'_> {
         }
     }
 
-    /// On one line, or on three where it would be too long for one.
+    /// On one line, on three where it would be too long for one, or, where it is longer still, only what differs.
     fn change(&self, change: &Change, by: &str) {
-        let have = self.value(change.have.as_ref());
-        let want = self.value(change.want.as_ref());
-        let (have_ink, want_ink) = (self.style.bad(&have), self.style.good(&want));
-        let arrow = self.style.dim("→");
         let by_ink = if by.is_empty() {
             String::new()
         } else {
             format!("  {}", self.style.note(by))
         };
-        let field = &change.field;
-        let length: usize = [field.as_str(), &have, &want, by]
+        let Change {
+            field, have, want, ..
+        } = change;
+        match difference(field, have.as_ref(), want.as_ref()) {
+            Difference::Short { have, want } => self.short(field, (&have, &want), (by, &by_ink)),
+            Difference::Long(lines) => {
+                self.world.out(format!("      {field}:{by_ink}"));
+                for line in &lines {
+                    self.world.out(self.differing(line));
+                }
+            }
+        }
+    }
+
+    fn short(&self, field: &str, (have, want): (&str, &str), (by, by_ink): (&str, &str)) {
+        let (have_ink, want_ink) = (self.style.bad(have), self.style.good(want));
+        let arrow = self.style.dim("→");
+        let length: usize = [field, have, want, by]
             .iter()
             .map(|text| text.chars().count())
             .sum();
@@ -497,8 +511,19 @@ impl Page<'_> {
         self.world.out(format!("        {arrow} {want_ink}"));
     }
 
-    fn value(&self, value: Option<&Value>) -> String {
-        value.map_or_else(|| "(none)".to_owned(), short)
+    fn differing(&self, line: &Line) -> String {
+        match line {
+            Line::At(path) => format!("        {path}:"),
+            Line::Goes(text) => format!("        {}", self.style.bad(&format!("- {text}"))),
+            Line::Comes(text) => format!("        {}", self.style.good(&format!("+ {text}"))),
+            Line::Note(text) => format!("        {}", self.style.dim(text)),
+            Line::Short { path, have, want } => format!(
+                "        {path}: {} {} {}",
+                self.style.bad(have),
+                self.style.dim("→"),
+                self.style.good(want)
+            ),
+        }
     }
 
     /// A text behind a mark, in as many lines as it needs.
@@ -524,13 +549,24 @@ impl Page<'_> {
         }
     }
 
+    /// Where nothing was changed by hand. What was never made, or went without a record of it, isn't told as a change.
+    fn untouched(&self, plan: &Plan) -> String {
+        let missing = match plan.summary().create {
+            0 => {
+                let text = "Nothing was changed by hand since it was applied.";
+                return self.style.good(text);
+            }
+            1 => "1 resource is missing, which `ecspipe plan` shows".to_owned(),
+            count => format!("{count} resources are missing, which `ecspipe plan` shows"),
+        };
+        format!("What is there wasn't changed by hand since it was applied; {missing}.")
+    }
+
     fn count(&self, shown: &Shown) -> String {
         let plan = &shown.plan;
         if shown.view.refresh_only {
             return match plan.drift.len() {
-                0 => self
-                    .style
-                    .good("Nothing was changed by hand since it was applied."),
+                0 => self.untouched(plan),
                 1 => "1 resource was changed by hand since it was applied.".to_owned(),
                 count => format!("{count} resources were changed by hand since they were applied."),
             };
@@ -547,10 +583,12 @@ impl Page<'_> {
             count => format!(" {count} held back."),
         };
         if plan.steps.is_empty() && held.is_empty() {
-            return self.style.good(&format!(
-                "No changes: {} resources are as the spec says.",
-                summary.unchanged
-            ));
+            let text = match (plan.options.mode, summary.unchanged) {
+                (Mode::Down, _) => "No changes: there is nothing to delete.".to_owned(),
+                (Mode::Up, 1) => "No changes: 1 resource is as the spec says.".to_owned(),
+                (Mode::Up, count) => format!("No changes: {count} resources are as the spec says."),
+            };
+            return self.style.good(&text);
         }
         let Summary {
             create,
@@ -621,104 +659,3 @@ fn area_name(area: Area) -> &'static str {
 
 /// How wide a change may be on one line.
 const WIDTH: usize = 80;
-
-/// A value on one line; a long one is cut, since the whole of it is in `--format json`. A target group goes by its name.
-fn short(value: &Value) -> String {
-    const MOST: usize = 100;
-    let text = match value {
-        Value::String(text) => text.replace('\n', "⏎"),
-        other => shares(other).unwrap_or_else(|| other.to_string()),
-    };
-    let text = with_names(&text);
-    match text.char_indices().nth(MOST) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text,
-    }
-}
-
-/// Where a listener forwards to, if `value` is that: `90 to …, 10 to …`, or the one that gets everything.
-fn shares(value: &Value) -> Option<String> {
-    let forwards = value.as_array().filter(|forwards| !forwards.is_empty())?;
-    let share = |forward: &Value| {
-        let group = forward.get("target_group")?.as_str()?;
-        let weight = forward.get("weight")?.as_u64()?;
-        Some((weight, group.to_owned()))
-    };
-    let mut shares: Vec<(u64, String)> = forwards.iter().map(share).collect::<Option<_>>()?;
-    if let [(_, group)] = shares.as_slice() {
-        return Some(group.clone());
-    }
-    shares.sort_by_key(|(weight, _)| std::cmp::Reverse(*weight));
-    let texts: Vec<String> = shares
-        .iter()
-        .map(|(weight, group)| format!("{weight} to {group}"))
-        .collect();
-    Some(texts.join(", "))
-}
-
-/// `text` with the names of target groups in the place of their ARNs, which one region of one account has once.
-fn with_names(text: &str) -> String {
-    const KIND: &str = ":targetgroup/";
-    let mut named = String::new();
-    let mut rest = text;
-    while let Some((before, start, after)) = arn_before(rest, KIND) {
-        let name = after.split('/').next().unwrap_or_default();
-        let id = after[name.len()..].trim_start_matches('/');
-        let end = id
-            .find(|c: char| !c.is_ascii_alphanumeric())
-            .unwrap_or(id.len());
-        named.push_str(before);
-        if name.is_empty() || end == 0 {
-            named.push_str(start);
-            rest = after;
-            continue;
-        }
-        named.push_str(name);
-        rest = &id[end..];
-    }
-    named + rest
-}
-
-/// What stands before the first ARN of Elastic Load Balancing's `kind`, that ARN up to and with its kind, and what follows.
-fn arn_before<'a>(text: &'a str, kind: &str) -> Option<(&'a str, &'a str, &'a str)> {
-    let at = text.find(kind)?;
-    let end = at + kind.len();
-    let start = text[..at].rfind("arn:")?;
-    text[start..at]
-        .contains(":elasticloadbalancing:")
-        .then(|| (&text[..start], &text[start..end], &text[end..]))
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::short;
-
-    const GROUP: &str =
-        "arn:aws:elasticloadbalancing:eu-central-1:111122223333:targetgroup/web-blue/0a1b";
-
-    #[test]
-    fn target_groups_go_by_their_names() {
-        let check = |value: serde_json::Value, expected: &str| assert_eq!(short(&value), expected);
-        check(json!(GROUP), "web-blue");
-        let forward = |colour: &str, weight: u32| json!({"target_group": GROUP.replace("blue", colour), "weight": weight});
-        check(json!([forward("blue", 1)]), "web-blue");
-        check(
-            json!([forward("blue", 10), forward("green", 90)]),
-            "90 to web-green, 10 to web-blue",
-        );
-        check(json!([]), "[]");
-        check(json!([{"weight": 1}]), r#"[{"weight":1}]"#);
-        check(
-            json!("arn:aws:iam::111122223333:role/web"),
-            "arn:aws:iam::111122223333:role/web",
-        );
-        check(
-            json!("arn:aws:elasticloadbalancing:x:y:targetgroup/"),
-            "arn:aws:elasticloadbalancing:x:y:targetgroup/",
-        );
-        check(json!(":targetgroup/web/1"), ":targetgroup/web/1");
-        check(json!("a\nb"), "a⏎b");
-    }
-}
