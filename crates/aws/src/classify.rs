@@ -75,8 +75,8 @@ impl Refine for CloudError {
     }
 }
 
-/// What never got an answer.
-const LOST: &str = "Connection";
+/// The code of what never got an answer.
+pub const LOST: &str = "Connection";
 
 fn classify<E>(service: &str, operation: &str, error: &SdkError<E, HttpResponse>) -> CloudError
 where
@@ -326,7 +326,7 @@ fn hint(
             let on = refused.as_ref().and_then(|refused| refused.resource.as_ref());
             let on = on.map(|resource| format!(" on {resource}")).unwrap_or_default();
             let action = refused.map_or_else(|| format!("{service}:{operation}"), |refused| refused.action);
-            format!("the caller lacks the permission {action}{on}, or a policy of the organisation denies it; `ecspipe policy up|deploy|operate|down` prints what is needed")
+            format!("the caller lacks the permission {action}{on}, or a policy of the organisation denies it; `ecspipe policy` prints what is needed")
         }
         CloudErrorKind::Credentials if code.contains("Expired") => {
             "the login has expired: log in again, for instance with `aws sso login` or `aws login`".to_owned()

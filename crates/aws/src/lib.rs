@@ -17,6 +17,7 @@ mod lease;
 mod limits;
 mod operations;
 mod pace;
+mod patience;
 mod retries;
 mod rollouts;
 mod survey;
@@ -245,7 +246,7 @@ const ATTEMPT: Duration = Duration::from_secs(60);
 /// The client of every call: told, and kept to AWS's rate limits.
 fn http(options: &Connect) -> SharedHttpClient {
     let client = options.http_client.clone().unwrap_or_else(https_client);
-    limits::limited(retries::told(client), options.pace)
+    limits::limited(retries::told(patience::impatient(client)), options.pace)
 }
 
 async fn load(options: &Connect, http: SharedHttpClient) -> SdkConfig {
@@ -260,6 +261,7 @@ async fn load(options: &Connect, http: SharedHttpClient) -> SdkConfig {
             TimeoutConfig::builder()
                 .connect_timeout(Duration::from_secs(5))
                 .operation_attempt_timeout(ATTEMPT)
+                .operation_timeout(patience::CALL)
                 .build(),
         )
         // A call that waits for its turn looks like one that has stalled.

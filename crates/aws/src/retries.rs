@@ -67,6 +67,7 @@ type Answer = Result<HttpResponse, ConnectorError>;
 async fn reason_of(answer: Answer) -> (Answer, Option<String>) {
     let mut response = match answer {
         Ok(response) => response,
+        Err(error) if error.is_timeout() => return (Err(error), Some("no answer came".to_owned())),
         Err(error) => return (Err(error), Some("the connection was lost".to_owned())),
     };
     let status = response.status().as_u16();
