@@ -51,8 +51,8 @@ OK       region             eu-central-1 is open to the account
 OK       permissions        all 194 that plan, up, deploy, operate need
 OK       service roles      AWSServiceRoleForECS and
                             AWSServiceRoleForElasticLoadBalancing: missing yet;
-                            AWS makes it with the first use, and the caller may
-                            let it
+                            AWS makes them with their first use, and the caller
+                            may let it
 SKIPPED  image              httpd:2.4.58 is Docker Hub's, which limits anonymous
                             pulls by address; its architecture can't be seen
 OK       plan               41 to create, 0 to change, 0 to delete
@@ -103,8 +103,8 @@ OK       region             eu-central-1 is open to the account
 OK       permissions        all 194 that plan, up, deploy, operate need
 OK       service roles      AWSServiceRoleForECS and
                             AWSServiceRoleForElasticLoadBalancing: missing yet;
-                            AWS makes it with the first use, and the caller may
-                            let it
+                            AWS makes them with their first use, and the caller
+                            may let it
 SKIPPED  image              httpd:2.4.58 is Docker Hub's, which limits anonymous
                             pulls by address; its architecture can't be seen
 OK       plan               41 to create, 0 to change, 0 to delete
@@ -232,7 +232,8 @@ OK       region         eu-central-1 is open to the account
 OK       permissions    all 195 that plan, up, deploy, operate need
 OK       service roles  AWSServiceRoleForECS and
                         AWSServiceRoleForElasticLoadBalancing: missing yet; AWS
-                        makes it with the first use, and the caller may let it
+                        makes them with their first use, and the caller may let
+                        it
 NOT OK   image          there is no repository base in ECR
                         next: make it and push the image, or name another in
                               `service.image`
@@ -240,8 +241,9 @@ NOT OK   plan           `up` would refuse: 1 thing can't be done
                         source-repository/main: the name of this CodeCommit
                         repository is taken: shared exists and doesn't carry the
                         tags of this app
-                          next: choose another app name, or delete or rename the
-                        other resource if nobody needs it
+                          next: name another repository in
+                        `source.codecommit.repository`, or delete or rename the
+                        other one if nobody needs it
                         next: `ecspipe plan` shows the whole of it
 OK       Fargate vCPUs  0.25 more, 0.25 of 4000 taken
 

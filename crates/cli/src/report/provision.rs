@@ -187,7 +187,8 @@ impl<'a> Run<'a> {
         let took = span(self.started.elapsed());
         let done = conclusion.done.len();
         if conclusion.is_complete() {
-            let text = format!("done: {done} steps in {took}");
+            let steps = if done == 1 { "step" } else { "steps" };
+            let text = format!("done: {done} {steps} in {took}");
             self.world.err(self.style.good(&text));
         } else {
             let text = format!(

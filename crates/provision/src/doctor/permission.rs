@@ -180,21 +180,26 @@ pub(super) async fn linked_roles(
         return Check::ok(CHECK, "the services have theirs");
     }
     let names: Vec<&str> = absent.iter().map(|(name, _)| *name).collect();
+    let (them, their) = if names.len() == 1 {
+        ("it", "its")
+    } else {
+        ("them", "their")
+    };
     let names = names.join(" and ");
     match may_make(survey, identity, absent.iter().map(|(_, statement)| *statement)).await {
         Ok(true) => Check::ok(
             CHECK,
-            format!("{names}: missing yet; AWS makes it with the first use, and the caller may let it"),
+            format!("{names}: missing yet; AWS makes {them} with {their} first use, and the caller may let it"),
         ),
         Ok(false) => Check::not_ok(
             CHECK,
             Trouble::Access,
-            format!("{names}: missing, and the caller may not let AWS make it"),
+            format!("{names}: missing, and the caller may not let AWS make {them}"),
         )
-        .next("allow iam:CreateServiceLinkedRole (`ecspipe policy up`), or have an administrator make it: `aws iam create-service-linked-role`"),
+        .next(format!("allow iam:CreateServiceLinkedRole (`ecspipe policy up`), or have an administrator make {them}: `aws iam create-service-linked-role`")),
         Err(why) => Check::skipped(
             CHECK,
-            format!("{names}: missing yet; whether the caller may let AWS make it can't be asked: {why}"),
+            format!("{names}: missing yet; whether the caller may let AWS make {them} can't be asked: {why}"),
         ),
     }
 }

@@ -193,7 +193,7 @@ impl<'a> Planner<'a> {
                 &node.key,
                 RefusalReason::NameTaken { id: have.id.clone() },
                 format!("the name of this {} is taken: {} exists and doesn't carry the tags of this app", node.key.kind.label(), have.name),
-                "choose another app name, or delete or rename the other resource if nobody needs it".to_owned(),
+                free_name(node.key.kind).to_owned(),
             );
             return None;
         }
@@ -766,4 +766,14 @@ fn names(changes: &[Change]) -> String {
         .map(|change| change.field.as_str())
         .collect::<Vec<_>>()
         .join(", ")
+}
+
+/// The next step where a name is taken.
+fn free_name(kind: Kind) -> &'static str {
+    match kind {
+        Kind::SourceRepository => {
+            "name another repository in `source.codecommit.repository`, or delete or rename the other one if nobody needs it"
+        }
+        _ => "choose another app name, or delete or rename the other resource if nobody needs it",
+    }
 }
