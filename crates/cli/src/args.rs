@@ -58,7 +58,7 @@ pub struct Global {
     #[arg(long, global = true, value_name = "NAME")]
     pub profile: Option<String>,
     /// Use the running sandbox instead of AWS (a port, or a URL; 4570 by itself).
-    #[arg(long, global = true, value_name = "PORT", num_args = 0..=1, require_equals = true, default_missing_value = "4570", env = "ECSPIPE_SANDBOX", conflicts_with = "endpoint_url")]
+    #[arg(long, global = true, value_name = "PORT", num_args = 0..=1, require_equals = true, default_missing_value = "4570", env = "ECSPIPE_SANDBOX", value_parser = sandbox, conflicts_with = "endpoint_url")]
     pub sandbox: Option<String>,
     /// Another endpoint for every AWS service: an emulator. Your own credentials are not sent to it.
     #[arg(long, global = true, value_name = "URL")]
@@ -148,6 +148,22 @@ pub enum Command {
     /// Print a page of the reference as Markdown.
     #[command(hide = true)]
     Docs(Docs),
+}
+
+impl Command {
+    /// Whether it changes nothing in the account, and follows nothing either: wherever it is stopped, nothing is half done.
+    pub(crate) fn only_reads(&self) -> bool {
+        matches!(
+            self,
+            Self::Render(_)
+                | Self::Plan(_)
+                | Self::Outputs
+                | Self::Status
+                | Self::Releases(_)
+                | Self::Doctor(_)
+                | Self::Policy(_)
+        )
+    }
 }
 
 /// `docs`.
@@ -610,4 +626,28 @@ fn task(text: &str) -> Result<String, String> {
         true => Ok(id.to_ascii_lowercase()),
         false => Err("a task's id has letters a to f and digits, at least 4 of them".to_owned()),
     }
+}
+
+/// Where a sandbox is said to listen.
+fn sandbox(text: &str) -> Result<String, String> {
+    let is_port = text.parse::<u16>().is_ok_and(|port| port > 0);
+    if is_port || is_url(text) {
+        Ok(text.to_owned())
+    } else {
+        Err(
+            "a sandbox is named by its port, 1 to 65535, or its URL, such as http://127.0.0.1:4570"
+                .to_owned(),
+        )
+    }
+}
+
+fn is_url(text: &str) -> bool {
+    let rest = text
+        .strip_prefix("http://")
+        .map(|rest| rest.trim_end_matches('/'));
+    let Some(rest) = rest else {
+        return false;
+    };
+    let (host, port) = rest.rsplit_once(':').unwrap_or((rest, "80"));
+    !host.is_empty() && !host.contains('/') && port.parse::<u16>().is_ok_and(|port| port > 0)
 }

@@ -116,10 +116,10 @@ impl From<CloudFailure> for Failure {
     fn from(failure: CloudFailure) -> Self {
         let missing = (failure.kind == FailureKind::NotFound)
             .then(|| "make it with `ecspipe up`, if that has not been done".to_owned());
-        let exit = if failure.kind == FailureKind::Access {
-            Exit::Access
-        } else {
-            Exit::Failed
+        let exit = match failure.kind {
+            FailureKind::Access => Exit::Access,
+            FailureKind::NotFound => Exit::Refused,
+            _ => Exit::Failed,
         };
         let details = failure
             .request_id

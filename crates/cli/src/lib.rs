@@ -40,7 +40,13 @@ pub async fn run(args: impl IntoIterator<Item = OsString>, world: &World) -> u8 
     }
     world.start_log(args.global.verbose);
     // A command's future is large: on the heap it spares the stack of whoever runs several.
-    match Box::pin(cmd::exec(&args, world)).await {
+    let work = Box::pin(cmd::exec(&args, world));
+    let ended = if args.command.only_reads() {
+        world.reading(work).await
+    } else {
+        work.await
+    };
+    match ended {
         Ok(code) => code,
         Err(failure) => {
             report::failure(world, &args.global, &failure);

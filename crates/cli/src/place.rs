@@ -5,12 +5,13 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
+use ecspipe_aws::classify::LOST;
 use ecspipe_aws::{Account, Connect, Leases, Pace};
 use ecspipe_deploy::{Bundle, FollowOptions, Intent, Point, Poll, Target, Timestamp, WaitUntil};
 use ecspipe_provision::existing;
 use ecspipe_provision::{
-    Depth, Detail, Existing, Found, Graph, Inputs, Inventory, Key, Lookup as _, Made, Outputs,
-    Scope, TagSource, TaskNetwork,
+    CloudError, Depth, Detail, Existing, Found, Graph, Inputs, Inventory, Key, Lookup as _, Made,
+    Outputs, Scope, TagSource, TaskNetwork,
 };
 use ecspipe_render::{Network, direct};
 use ecspipe_sandbox::Sandbox;
@@ -73,6 +74,10 @@ impl Place {
     /// Reads the spec and reaches the account. The account that the spec names must be the one that is reached. Of what exists
     /// the names are looked up.
     pub(crate) async fn open(global: &Global, world: &World) -> Result<Self, Failure> {
+        world.reading(Box::pin(Self::opened(global, world))).await
+    }
+
+    async fn opened(global: &Global, world: &World) -> Result<Self, Failure> {
         let mut place = Self::reached(global, world).await?;
         let found = place.look_up(Depth::Names).await?;
         place.take(found)?;
@@ -81,7 +86,8 @@ impl Place {
 
     /// The same for whoever makes or changes: all that exists and is used is looked up and checked.
     pub(crate) async fn open_to_change(global: &Global, world: &World) -> Result<Self, Failure> {
-        Self::reached(global, world).await?.checked().await
+        let checked = async { Self::reached(global, world).await?.checked().await };
+        world.reading(Box::pin(checked)).await
     }
 
     /// The same for a spec and an account that are at hand.
@@ -108,13 +114,16 @@ impl Place {
 
     /// The same for whoever only takes the app away, or asks what is there: what others have taken away by now is no hindrance.
     pub(crate) async fn open_to_remove(global: &Global, world: &World) -> Result<Self, Failure> {
-        let mut place = Self::reached(global, world).await?;
-        let found = place.look_up(Depth::Names).await?;
-        place.take(Found {
-            problems: Vec::new(),
-            ..found
-        })?;
-        Ok(place)
+        let opened = async {
+            let mut place = Self::reached(global, world).await?;
+            let found = place.look_up(Depth::Names).await?;
+            place.take(Found {
+                problems: Vec::new(),
+                ..found
+            })?;
+            Ok(place)
+        };
+        world.reading(Box::pin(opened)).await
     }
 
     async fn look_up(&self, depth: Depth) -> Result<Found, Failure> {
@@ -437,7 +446,12 @@ impl Place {
         intent: &Intent<'_>,
         world: &World,
     ) -> Result<(), Failure> {
-        let unseen = ecspipe_deploy::preflight(&self.account, &self.target(), intent).await?;
+        let target = self.target();
+        let looked = async {
+            let looked = ecspipe_deploy::preflight(&self.account, &target, intent).await;
+            looked.map_err(Failure::from)
+        };
+        let unseen = world.reading(Box::pin(looked)).await?;
         for line in unseen {
             world.err(format!("note: {line}"));
         }
@@ -645,7 +659,23 @@ pub(crate) async fn reach(
             ..Connect::default()
         },
     };
-    Ok((Account::connect(connect).await?, link))
+    let account = Account::connect(connect).await?;
+    if let Some(url) = &global.endpoint_url {
+        // Who calls is asked in any case, and once: nobody there is found out here.
+        let asked = account.caller().await;
+        asked.map_err(|error| nobody_at(url, error))?;
+    }
+    Ok((account, link))
+}
+
+/// The error of an emulator that can't be asked who calls.
+fn nobody_at(url: &str, error: CloudError) -> Failure {
+    if error.code != LOST {
+        return error.into();
+    }
+    let message = format!("nobody answers at {url}: {}", error.message);
+    Failure::new(Exit::Access, message)
+        .hint("start the emulator, or correct `--endpoint-url`; `ecspipe sandbox` is one, reached with `--sandbox`")
 }
 
 /// A sandbox: in this process, or running on a port of this machine.
@@ -693,10 +723,11 @@ impl Link {
             format!("http://127.0.0.1:{at}")
         };
         let missing = |why: String| {
-            let port = if at.starts_with("http") || at == "4570" {
-                String::new()
-            } else {
-                format!(" --port {at}")
+            let port = match url.rsplit(':').next() {
+                Some(port) if port != "4570" && port.parse::<u16>().is_ok() => {
+                    format!(" --port {port}")
+                }
+                _ => String::new(),
             };
             Failure::new(Exit::Access, format!("no sandbox answers at {url}: {why}")).hint(format!(
                 "start one in another terminal: `ecspipe sandbox{port}`"

@@ -2,9 +2,10 @@
 //! an account in the process. Must not know any command.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::future::Future;
 use std::io::{IsTerminal as _, Write};
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use ecspipe_provision::CancellationToken;
@@ -51,7 +52,7 @@ pub struct World {
     screen: Arc<Mutex<Screen>>,
     size: fn(&Self) -> (usize, usize),
     cancel: CancellationToken,
-    at_second: Arc<AtomicU8>,
+    interrupted: Arc<Mutex<Exit>>,
 }
 
 impl World {
@@ -83,7 +84,7 @@ impl World {
                 (usize::from(rows), usize::from(columns))
             },
             cancel: CancellationToken::new(),
-            at_second: Arc::new(AtomicU8::new(Exit::Failed.code())),
+            interrupted: Arc::new(Mutex::new(Exit::Failed)),
             env,
         }
     }
@@ -104,7 +105,7 @@ impl World {
             screen: Arc::default(),
             size: |world| (50, world.width),
             cancel: CancellationToken::new(),
-            at_second: Arc::new(AtomicU8::new(Exit::Failed.code())),
+            interrupted: Arc::new(Mutex::new(Exit::Failed)),
         }
     }
 
@@ -224,9 +225,30 @@ impl World {
         &self.cancel
     }
 
-    /// The exit code with which a second Ctrl-C ends the process.
+    /// The exit code with which a Ctrl-C ends what has nothing to finish, and a second one everything.
     pub fn at_second_interrupt(&self, exit: Exit) {
-        self.at_second.store(exit.code(), Ordering::Relaxed);
+        *self.exit_of_interrupted() = exit;
+    }
+
+    fn exit_of_interrupted(&self) -> MutexGuard<'_, Exit> {
+        let exit = self.interrupted.lock();
+        exit.unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Does `work`, which changes nothing in the account: the first Ctrl-C or SIGTERM ends it at once, as there is nothing to finish.
+    /// A look at an account is a large future, so it comes on the heap: the stack of whoever runs several is spared.
+    pub(crate) async fn reading<T>(
+        &self,
+        work: Pin<Box<impl Future<Output = Result<T, Failure>>>>,
+    ) -> Result<T, Failure> {
+        tokio::select! {
+            biased;
+            () = self.cancel.cancelled() => {
+                let exit = *self.exit_of_interrupted();
+                Err(Failure::new(exit, "stopped before the end; nothing was changed"))
+            }
+            ended = work => ended,
+        }
     }
 
     /// Watches Ctrl-C and SIGTERM: the first asks the command to end in good order, the second ends it at once.
@@ -248,7 +270,7 @@ impl World {
         reason = "the user asked twice; nothing here is half-written: files are put in place whole"
     )]
     fn end(&self) -> ! {
-        std::process::exit(i32::from(self.at_second.load(Ordering::Relaxed)))
+        std::process::exit(i32::from(self.exit_of_interrupted().code()))
     }
 
     /// Lets library log lines through to stderr with `--verbose`.

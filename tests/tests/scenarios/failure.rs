@@ -199,10 +199,42 @@ async fn no_sandbox_answers() {
         &format!("hint: start one in another terminal: `ecspipe sandbox --port {port}`\n"),
     ]);
     let ran = Surroundings::new(folder.path())
-        .run("plan --sandbox=http://nonsense:x")
+        .run(&format!("plan --sandbox=http://127.0.0.1:{port}/"))
         .await
         .exits(7);
-    assert!(ran.err.contains("hint: "), "{}", ran.err);
+    ran.says(&[&format!(
+        "hint: start one in another terminal: `ecspipe sandbox --port {port}`\n"
+    )]);
+    let ran = Surroundings::new(folder.path())
+        .run(&format!("plan --endpoint-url http://127.0.0.1:{port}"))
+        .await
+        .exits(7);
+    ran.says(&[
+        &format!("error: nobody answers at http://127.0.0.1:{port}: "),
+        "hint: start the emulator, or correct `--endpoint-url`",
+    ]);
+}
+
+#[tokio::test]
+async fn no_port_of_a_sandbox() {
+    let folder = folder(&[("ecspipe.yaml", TUTORIAL)]);
+    for at in [
+        "notaport",
+        "0",
+        "70000",
+        "",
+        "http://nonsense:x",
+        "http://:1",
+        "http://",
+    ] {
+        let ran = Surroundings::new(folder.path())
+            .run(&format!("plan --sandbox={at}"))
+            .await;
+        ran.exits(2).says(&[
+            "--sandbox",
+            "by its port, 1 to 65535, or its URL, such as http://127.0.0.1:4570",
+        ]);
+    }
 }
 
 #[tokio::test]
@@ -253,6 +285,19 @@ pub(crate) async fn until(surroundings: &Surroundings, text: &str) {
     while !surroundings.talk().contains(text) {
         tokio::task::yield_now().await;
     }
+}
+
+/// What was never made isn't a bug, nor was it changed by hand.
+#[tokio::test(start_paused = true)]
+async fn nothing_was_made_yet() {
+    let stage = Stage::new(TUTORIAL);
+    for command in ["status", "releases"] {
+        let ran = stage.run(command).await.exits(4);
+        ran.says(&["there is no service", "hint: ", "`ecspipe up`"]);
+    }
+    let ran = stage.run("plan --refresh-only").await.exits(0);
+    let told = "What is there wasn't changed by hand since it was applied; 41 resources are missing, which `ecspipe plan` shows.";
+    assert!(ran.out.contains(told), "{}", ran.out);
 }
 
 #[tokio::test(start_paused = true)]

@@ -57,6 +57,77 @@ async fn down_stops_in_good_order_and_goes_on_when_run_again() {
     assert_eq!(stage.things(), before);
 }
 
+/// Nobody answers `operation`, so that without the signal nothing would end for minutes.
+fn never_answered(operation: &str) -> Rule {
+    Rule {
+        strike: Strike::NoAnswer,
+        ..silent(operation, 100_000)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_only_looks_leaves_at_once() {
+    let stage = Stage::new(TUTORIAL);
+    stage.run("up --yes").await.exits(0);
+    let before = stage.things();
+    stage
+        .sandbox
+        .faults()
+        .add(never_answered("GetCallerIdentity"));
+    let codes = [
+        (1, "plan, outputs, status, releases, doctor, logs"),
+        (5, "up --yes, down --yes"),
+        (9, "watch, deploy"),
+    ];
+    let commands = codes
+        .into_iter()
+        .flat_map(|(exit, commands)| commands.split(", ").map(move |command| (command, exit)));
+    for (command, exit) in commands {
+        let surroundings = stage.surroundings();
+        let begun = tokio::time::Instant::now();
+        let (ran, ()) = tokio::join!(surroundings.run(command), async {
+            tokio::task::yield_now().await;
+            surroundings.world.cancel().cancel();
+        });
+        ran.exits(exit)
+            .says(&["error: stopped before the end; nothing was changed\n"]);
+        assert!(
+            begun.elapsed().as_secs() < 1,
+            "{command}: {:?}",
+            begun.elapsed()
+        );
+    }
+    assert_eq!(stage.things(), before);
+}
+
+/// The lease is given back: whoever comes next needn't wait until it has run out.
+#[tokio::test(start_paused = true)]
+async fn who_only_looks_under_a_lease_leaves_at_once() {
+    let stage = Stage::new(TUTORIAL);
+    stage.run("up --yes").await.exits(0);
+    for command in ["up --yes", "down --yes"] {
+        stage.sandbox.faults().add(Rule {
+            service: Some("ec2".to_owned()),
+            operation: None,
+            ..never_answered("")
+        });
+        let put = ("s3".to_owned(), "PutObject".to_owned());
+        let puts = || stage.sandbox.counts().get(&put).copied();
+        let before = puts();
+        let surroundings = stage.surroundings();
+        let (ran, ()) = tokio::join!(surroundings.run(command), async {
+            while puts() == before {
+                tokio::task::yield_now().await;
+            }
+            surroundings.world.cancel().cancel();
+        });
+        ran.exits(5)
+            .says(&["error: stopped before the end; nothing was changed\n"]);
+        stage.sandbox.faults().clear();
+        stage.run("up --yes").await.exits(0);
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn who_leaves_a_rollout_can_come_back() {
     let stage = Stage::new(TUTORIAL);

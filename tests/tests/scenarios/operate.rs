@@ -391,9 +391,12 @@ async fn a_task_is_run_once() {
     assert_eq!(status["status"]["service"]["running"], 1, "{status:#}");
 
     let surroundings = stage.surroundings();
-    surroundings.world.cancel().cancel();
-    let left = surroundings.run("run -- true").await.exits(9);
-    left.says(&["left; the task goes on", "`ecspipe logs --follow --task "]);
+    let (left, ()) = tokio::join!(surroundings.run("run -- true"), async {
+        super::failure::until(&surroundings, " started").await;
+        surroundings.world.cancel().cancel();
+    });
+    left.exits(9)
+        .says(&["left; the task goes on", "`ecspipe logs --follow --task "]);
 }
 
 /// What the AWS CLI is asked for, where nothing is missing.

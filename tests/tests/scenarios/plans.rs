@@ -109,6 +109,14 @@ async fn all_mistakes_of_all_specs_are_told_at_once() {
             "apps/one/ecspipe.yaml has 1 problem",
             "apps/two/ecspipe.yaml has 1 problem",
         ]);
+    stage
+        .run("plan -f nowhere.yaml -f neither.yaml")
+        .await
+        .exits(2)
+        .says(&[
+            "there is no neither.yaml here\nhint: ",
+            "there is no nowhere.yaml here\nhint: ",
+        ]);
     let both = "-f ecspipe.yaml -f ecspipe.yaml";
     stage.run(&format!("plan {both}")).await.exits(0);
     stage
@@ -131,6 +139,44 @@ async fn all_mistakes_of_all_specs_are_told_at_once() {
         .await
         .exits(2)
         .says(&["are both for the app one"]);
+}
+
+/// A program gets an entry for each spec, whatever is wrong with others.
+#[tokio::test(start_paused = true)]
+async fn a_broken_spec_hides_no_other_from_a_program() {
+    let stage = apps(&["one", "two"]).await;
+    let folder = stage.folder.path();
+    std::fs::write(folder.join("apps/two/ecspipe.yaml"), "version: 1\n").unwrap();
+    std::fs::write(folder.join("apps/same.yaml"), app("one")).unwrap();
+    let all = "-f apps/*/ecspipe.yaml -f apps/nowhere.yaml -f apps/same.yaml";
+    let ran = stage
+        .run(&format!("plan {all} --format json"))
+        .await
+        .exits(3);
+    let value: serde_json::Value = serde_json::from_str(&ran.out).unwrap();
+    let told: Vec<(&str, i64)> = value["plans"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|entry| {
+            let exit = entry["error"]["exit"].as_i64();
+            let planned = || entry["plan"].is_object().then_some(0);
+            (
+                entry["file"].as_str().unwrap(),
+                exit.or_else(planned).unwrap(),
+            )
+        })
+        .collect();
+    assert_eq!(
+        told,
+        [
+            ("apps/nowhere.yaml", 2),
+            ("apps/one/ecspipe.yaml", 0),
+            ("apps/same.yaml", 2),
+            ("apps/two/ecspipe.yaml", 3),
+        ]
+    );
+    assert_eq!(value["failed"], 3);
 }
 
 /// What keeps one app from being planned keeps no other.

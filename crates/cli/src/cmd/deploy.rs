@@ -80,7 +80,7 @@ async fn by_pipeline(
     shown: &Follow<'_>,
     world: &World,
 ) -> Result<Id, Failure> {
-    let bundle = place.bundle(&place.network().await?)?;
+    let bundle = place.bundle(&world.reading(Box::pin(place.network())).await?)?;
     place
         .preflight(
             &Intent {

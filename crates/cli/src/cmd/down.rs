@@ -54,7 +54,9 @@ async fn agreed(
     let app = place.spec.app.as_str();
     let mut seen: Option<Plan> = None;
     loop {
-        let (graph, inventory) = place.look(Detail::Identity).await?;
+        let (graph, inventory) = world
+            .reading(Box::pin(place.look(Detail::Identity)))
+            .await?;
         // A deployment in flight goes with its group: whoever takes an app down doesn't wait for its rollout.
         let options = Options {
             mode: Mode::Down,

@@ -30,7 +30,9 @@ pub(crate) async fn exec(global: &Global, args: &Logs, world: &World) -> Result<
     };
     let target = place.target();
     if !args.follow {
-        ecspipe_deploy::logs(&place.account, &target, &query)
+        let logged = async { Ok(ecspipe_deploy::logs(&place.account, &target, &query).await?) };
+        world
+            .reading(Box::pin(logged))
             .await?
             .into_iter()
             .for_each(print);

@@ -10,7 +10,7 @@ use ecspipe_spec::Spec;
 use futures::StreamExt as _;
 use futures::stream;
 
-use crate::args::{self, Global};
+use crate::args::{self, Format, Global};
 use crate::exit::{Exit, Failure};
 use crate::place::{self, Link, Place};
 use crate::report;
@@ -86,14 +86,19 @@ pub(crate) async fn exec(
     world: &World,
     files: Vec<PathBuf>,
 ) -> Result<Exit, Failure> {
-    let specs = read(&files, global, world)?;
-    let apps = open(specs, global, world).await?;
+    let (specs, wrong) = read(&files, global, world);
+    if !wrong.is_empty() && global.format == Format::Human {
+        return Err(together(wrong, files.len()));
+    }
+    let mut apps = open(specs, global, world).await?;
+    // A program gets an entry for each spec; a person mends the specs first.
+    apps.extend(wrong);
     let planned = plan(apps, View::of(args)).await;
     report::plan::plans(world, global, &planned);
     Ok(planned
         .iter()
         .map(|planned| exit(args, planned))
-        .max_by_key(|exit| gravity(*exit))
+        .max_by_key(|exit| (gravity(*exit), exit.code()))
         .unwrap_or(Exit::Done))
 }
 
@@ -116,58 +121,60 @@ fn gravity(exit: Exit) -> u8 {
     }
 }
 
-/// All specs, or everything that is wrong with any of them.
-fn read(
-    files: &[PathBuf],
-    global: &Global,
-    world: &World,
-) -> Result<Vec<(PathBuf, Spec)>, Failure> {
+/// The specs, and those that can't be used.
+fn read(files: &[PathBuf], global: &Global, world: &World) -> (Vec<(PathBuf, Spec)>, Vec<App>) {
     let mut specs = Vec::new();
-    let mut wrong: Vec<Failure> = Vec::new();
+    let mut wrong = Vec::new();
     for file in files {
-        match place::spec_of(file, global, world) {
+        let spec = place::spec_of(file, global, world);
+        match spec.and_then(|spec| alone(spec, file, &specs)) {
             Ok(spec) => specs.push((file.clone(), spec)),
-            Err(failure) => wrong.push(failure),
+            Err(failure) => wrong.push(App {
+                file: file.clone(),
+                place: Err(failure),
+            }),
         }
     }
-    wrong.extend(twice(&specs));
-    match wrong.len() {
-        0 => Ok(specs),
-        1 => Err(wrong.remove(0)),
-        count => {
-            let exits = wrong.iter().map(|failure| failure.exit);
-            let mut all = Failure::new(
-                exits.max_by_key(|exit| exit.code()).unwrap_or(Exit::Spec),
-                format!("{count} of {} specs can't be used", files.len()),
-            );
-            for failure in wrong {
-                all.details.push(format!("{}:", failure.message));
-                all.details.extend(failure.details);
-                all.details
-                    .extend(failure.hint.map(|hint| format!("hint: {hint}")));
-            }
-            Err(all)
-        }
-    }
+    (specs, wrong)
 }
 
 /// Two specs for one app would undo each other.
-fn twice(specs: &[(PathBuf, Spec)]) -> Vec<Failure> {
-    let mut first: BTreeMap<(&str, Option<&str>), &PathBuf> = BTreeMap::new();
-    let mut wrong = Vec::new();
-    for (file, spec) in specs {
-        let key = (spec.app.as_str(), spec.region.as_deref());
-        if let Some(other) = first.insert(key, file) {
-            let message = format!(
-                "{} and {} are both for the app {}",
-                other.display(),
-                file.display(),
-                spec.app
-            );
-            wrong.push(Failure::new(Exit::Usage, message));
-        }
+fn alone(spec: Spec, file: &Path, others: &[(PathBuf, Spec)]) -> Result<Spec, Failure> {
+    let same = |(_, other): &&(PathBuf, Spec)| other.app == spec.app && other.region == spec.region;
+    let Some((other, _)) = others.iter().find(same) else {
+        return Ok(spec);
+    };
+    let message = format!(
+        "{} and {} are both for the app {}",
+        other.display(),
+        file.display(),
+        spec.app
+    );
+    Err(Failure::new(Exit::Usage, message))
+}
+
+/// Everything that is wrong with any of `specs` specs.
+fn together(wrong: Vec<App>, specs: usize) -> Failure {
+    let mut wrong: Vec<Failure> = wrong
+        .into_iter()
+        .filter_map(|app| app.place.err())
+        .collect();
+    if wrong.len() == 1 {
+        return wrong.remove(0);
     }
-    wrong
+    let exits = wrong.iter().map(|failure| failure.exit);
+    let mut all = Failure::new(
+        exits.max_by_key(|exit| exit.code()).unwrap_or(Exit::Spec),
+        format!("{} of {specs} specs can't be used", wrong.len()),
+    );
+    for failure in wrong {
+        let colon = if failure.details.is_empty() { "" } else { ":" };
+        all.details.push(format!("{}{colon}", failure.message));
+        all.details.extend(failure.details);
+        all.details
+            .extend(failure.hint.map(|hint| format!("hint: {hint}")));
+    }
+    all
 }
 
 /// The place of each spec. The account is reached once a region.

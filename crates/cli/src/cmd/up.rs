@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use ecspipe_deploy::Rollouts as _;
-use ecspipe_provision::{ActionKind, Detail, HeldBack, Key, Kind, Made, Plan};
+use ecspipe_provision::{ActionKind, Detail, Graph, HeldBack, Key, Kind, Made, Plan};
 
 use crate::args::{Format, Global, Up};
 use crate::exit::{Exit, Failure};
@@ -85,8 +85,7 @@ async fn agreed(
 ) -> Result<Option<Plan>, Failure> {
     let mut seen: Option<Plan> = None;
     loop {
-        let (graph, inventory) = place.look(Detail::Properties).await?;
-        let mut plan = super::plan::of(place, &graph, inventory).await?;
+        let (graph, mut plan) = world.reading(Box::pin(planned(place))).await?;
         if !plan.refusals.is_empty() && !lease.is_held() {
             // What was seen may be half of what somebody else is making at this moment: then there is a lease by now.
             lease.ask_again().await?;
@@ -116,6 +115,13 @@ async fn agreed(
         }
         seen = Some(plan);
     }
+}
+
+/// What is wanted, and what that changes.
+async fn planned(place: &Place) -> Result<(Graph, Plan), Failure> {
+    let (graph, inventory) = place.look(Detail::Properties).await?;
+    let plan = super::plan::of(place, &graph, inventory).await?;
+    Ok((graph, plan))
 }
 
 /// Puts the deployment files where there are none yet, so that the first push finds them. Later ones travel with `deploy`: `up`
