@@ -110,6 +110,13 @@ async fn exercise(row: &Row, sandbox: &Sandbox, [from, to]: [Spec; 2]) {
         "{name}: {:#?}",
         differences(&planned)
     );
+    for refusal in &planned.refusals {
+        let of_zones = refusal.hint.contains("zone");
+        assert!(
+            !of_zones || row.field.starts_with("network"),
+            "{name}: {refusal:?}"
+        );
+    }
     if planned.refusals.is_empty() {
         changed.apply(&planned).await;
         changed.assert_settled().await;
