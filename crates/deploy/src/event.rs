@@ -135,6 +135,10 @@ pub enum Event {
         creator: Option<String>,
         /// The task definition that it rolls out.
         task_definition: Option<String>,
+        /// When it was made, on AWS's clock: whoever follows may come late.
+        created: Option<Timestamp>,
+        /// When it ended, if it has.
+        completed: Option<Timestamp>,
     },
     /// A deployment took another status.
     DeploymentChanged {
@@ -160,6 +164,8 @@ pub enum Event {
         deployment: String,
         /// The lifecycle event, such as `Install`.
         name: String,
+        /// When, on AWS's clock.
+        started: Option<Timestamp>,
     },
     /// A lifecycle event of a deployment ended.
     LifecycleEventEnded {
@@ -169,6 +175,8 @@ pub enum Event {
         name: String,
         /// How.
         status: LifecycleStatus,
+        /// When, on AWS's clock.
+        ended: Option<Timestamp>,
         /// What went wrong.
         diagnostics: Option<String>,
     },

@@ -174,6 +174,8 @@ fn deployment_events(before: Option<&Deployment>, now: &Deployment, events: &mut
             status: now.status.clone(),
             creator: now.creator.clone(),
             task_definition: now.task_definition.clone(),
+            created: now.created,
+            completed: now.completed,
         });
     }
     let changed = match before {
@@ -219,6 +221,7 @@ fn lifecycle_events(
         events.push(Event::LifecycleEventStarted {
             deployment: deployment.to_owned(),
             name: now.name.clone(),
+            started: now.started,
         });
     }
     if rank == 2 && rank_before < 2 {
@@ -226,6 +229,7 @@ fn lifecycle_events(
             deployment: deployment.to_owned(),
             name: now.name.clone(),
             status: now.status.clone(),
+            ended: now.ended,
             diagnostics: now.diagnostics.clone(),
         });
     }

@@ -833,9 +833,9 @@ fn check_order(events: &[Event]) -> Result<(), TestCaseError> {
         let begins = match event {
             Event::StageStarted { stage } => Some(format!("stage {stage}")),
             Event::ActionStarted { stage, action, .. } => Some(format!("action {stage} {action}")),
-            Event::LifecycleEventStarted { deployment, name } => {
-                Some(format!("{deployment} {name}"))
-            }
+            Event::LifecycleEventStarted {
+                deployment, name, ..
+            } => Some(format!("{deployment} {name}")),
             Event::DeploymentFound { deployment, .. } => Some(deployment.clone()),
             Event::ExecutionFound { execution, .. } => Some(execution.clone()),
             _ => None,

@@ -122,12 +122,11 @@ fn head(html: &mut String, page: &Page<'_>) {
             &format!("{}{of}: {}", deployment.id, deployment.status),
         );
     }
-    if let Some(begun) = page.picture.begun {
-        let to = page.picture.last.unwrap_or(begun);
-        let from = begun.strftime("%Y-%m-%d %H:%M:%S");
+    if let Some(Clock { from, to }) = Clock::of(page) {
+        let begun = from.strftime("%Y-%m-%d %H:%M:%S");
         row(
-            "Seen",
-            &format!("{from} to {} ({})", moment(to), lasted(begun, to)),
+            "Time",
+            &format!("{begun} to {} ({})", moment(to), lasted(from, to)),
         );
     }
     html.push_str("</dl>\n");

@@ -10,7 +10,7 @@ use ecspipe_deploy::{
 /// A rollout as far as it has been seen.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Picture {
-    /// When the first event came.
+    /// When it began: when the first event came, or what it tells of began.
     pub(crate) begun: Option<Timestamp>,
     /// What happens before there is anything to follow.
     pub(crate) before: Option<Before>,
@@ -229,12 +229,16 @@ impl Picture {
                 deployment,
                 status,
                 task_definition,
+                created,
+                completed,
                 ..
             } => {
-                let found = self.deployment(at, deployment);
+                let created = not_after(at, *created);
+                self.begun = self.begun.map(|begun| begun.min(created));
+                let found = self.deployment(created, deployment);
                 found.status = status.clone();
                 found.task_definition = task_definition.clone().or(found.task_definition.take());
-                found.close(at);
+                found.close(not_after(at, *completed));
             }
             Event::DeploymentChanged {
                 deployment,
@@ -253,13 +257,19 @@ impl Picture {
                 rollback,
                 ..
             } => self.deployment(at, rollback).rolls_back = Some(deployment.clone()),
-            Event::LifecycleEventStarted { deployment, name } => {
-                begin(step(&mut self.deployment(at, deployment).events, name), at);
+            Event::LifecycleEventStarted {
+                deployment,
+                name,
+                started,
+            } => {
+                let events = &mut self.deployment(at, deployment).events;
+                begin(step(events, name), not_after(at, *started));
             }
             Event::LifecycleEventEnded {
                 deployment,
                 name,
                 status,
+                ended,
                 diagnostics,
             } => {
                 let events = &mut self.deployment(at, deployment).events;
@@ -268,7 +278,8 @@ impl Picture {
                     LifecycleStatus::Failed => State::Failed,
                     other => State::Other(other.to_string()),
                 };
-                end(step(events, name), at, state, diagnostics.clone());
+                let ended = not_after(at, *ended);
+                end(step(events, name), ended, state, diagnostics.clone());
             }
             Event::TaskSetChanged {
                 deployment,
@@ -482,6 +493,11 @@ fn begin(step: &mut Step, at: Timestamp) {
     };
 }
 
+/// AWS's own time, where it gives one: whoever follows sees things later than they happen, and may come when all is over.
+fn not_after(at: Timestamp, told: Option<Timestamp>) -> Timestamp {
+    told.map_or(at, |told| told.min(at))
+}
+
 fn end(step: &mut Step, at: Timestamp, state: State, why: Option<String>) {
     step.state = state;
     step.ended = Some(at);
@@ -494,5 +510,60 @@ fn state_of(status: &StepStatus) -> State {
         StepStatus::Failed => State::Failed,
         StepStatus::InProgress | StepStatus::Stopping => State::Open,
         other => State::Other(other.to_string()),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    /// Whoever comes when all is over sees everything at once, and yet how long it took.
+    #[test]
+    fn times_are_awss_own() {
+        let deployment = || "d-1".to_owned();
+        let name = || "Install".to_owned();
+        let events = [
+            Event::DeploymentFound {
+                deployment: deployment(),
+                status: DeploymentStatus::Succeeded,
+                creator: None,
+                task_definition: None,
+                created: Some(at(100)),
+                completed: Some(at(190)),
+            },
+            Event::LifecycleEventStarted {
+                deployment: deployment(),
+                name: name(),
+                started: Some(at(110)),
+            },
+            Event::LifecycleEventEnded {
+                deployment: deployment(),
+                name: name(),
+                status: LifecycleStatus::Succeeded,
+                ended: Some(at(150)),
+                diagnostics: None,
+            },
+            // A clock that is ahead of ours tells nothing of the future.
+            Event::LifecycleEventStarted {
+                deployment: deployment(),
+                name: "AfterInstall".to_owned(),
+                started: Some(at(5_000)),
+            },
+        ];
+        let mut picture = Picture::default();
+        for event in &events {
+            picture.take(at(4_000), event);
+        }
+        assert_eq!(picture.begun, Some(at(100)));
+        let found = &picture.deployments[0];
+        assert_eq!((found.begun, found.ended), (at(100), Some(at(190))));
+        let times = |step: &Step| (step.begun, step.ended);
+        assert_eq!(times(&found.events[0]), (Some(at(110)), Some(at(150))));
+        assert_eq!(times(&found.events[1]), (Some(at(4_000)), None));
     }
 }
