@@ -84,13 +84,13 @@ pub async fn preflight(
 ) -> Result<Vec<String>, DeployError> {
     let found = look(rollouts, target, intent).await?;
     let mut obstacles = obstacles(&found, target, intent);
-    match (found.in_flight, obstacles.len()) {
+    match (&found.in_flight, obstacles.len()) {
         // Alone it is an error of its own, which a caller can wait for.
         (Some(deployment), 1) => Err(DeployError::InFlight {
-            deployment: deployment.id,
+            deployment: deployment.id.clone(),
             status: deployment.status.to_string(),
         }),
-        (_, 0) => Ok(unseen(found.image.as_ref(), intent)),
+        (_, 0) => Ok(notes(&found, intent)),
         _ => {
             obstacles.dedup();
             Err(DeployError::Obstructed(obstacles))
@@ -319,15 +319,26 @@ fn health(found: &Found, intent: &Intent<'_>, add: &mut impl FnMut(String, Strin
     );
 }
 
-/// What can't be seen stops nothing: it may be in order.
-fn unseen(image: Option<&ImageState>, intent: &Intent<'_>) -> Vec<String> {
-    match (image, intent.image) {
-        (Some(ImageState::Unread(why)), Some(image)) => vec![format!(
+/// What stops nothing, but is worth knowing: what can't be seen may be in order.
+fn notes(found: &Found, intent: &Intent<'_>) -> Vec<String> {
+    let mut notes = Vec::new();
+    if let (Some(ImageState::Unread(why)), Some(image)) = (&found.image, intent.image) {
+        notes.push(format!(
             "whether image {image} is for {} is not checked: {why}",
             intent.architecture
-        )],
-        _ => Vec::new(),
+        ));
     }
+    if found
+        .service
+        .as_ref()
+        .is_some_and(|service| service.desired == 0)
+    {
+        notes.push(
+            "the service wants no task: the rollout will succeed, and nothing will serve (`ecspipe scale N`)"
+                .to_owned(),
+        );
+    }
+    notes
 }
 
 fn picture(

@@ -305,7 +305,12 @@ fn of_task(task: &StoppedTask, failures: usize) -> Reason {
             Cause::ImageNotPulled,
             format!("{tasks} could not start: {word}"),
         )
-        .next("see that the image is in its repository, and that the tasks' subnets reach it")
+        .next(match limits_pulls(word) {
+            true => "wait until the registry lets you pull again, or keep the image in ECR",
+            false => {
+                "see that the image is in its repository, and that the tasks' subnets reach it"
+            }
+        })
     } else if task.code == Some(StopCode::TaskFailedToStart) {
         Reason::new(
             Cause::TaskNotStarted,
@@ -329,6 +334,14 @@ fn of_task(task: &StoppedTask, failures: usize) -> Reason {
         .next("mend what the log says, and deploy again; `ecspipe logs` shows more of it")
     };
     with_log(reason, &task.log)
+}
+
+/// Whether a registry refuses to serve more, as Docker Hub does by the address that asks (429).
+fn limits_pulls(word: &str) -> bool {
+    let word = word.to_ascii_lowercase();
+    ["toomanyrequests", "too many requests", "rate limit"]
+        .iter()
+        .any(|sign| word.contains(sign))
 }
 
 const HEALTH_NEXT: &str = "see that the app answers `service.health_check.path` on `service.port` with the wanted status, and soon enough";

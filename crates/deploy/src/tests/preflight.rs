@@ -184,6 +184,12 @@ async fn images_and_roles_are_looked_for() {
     let said = preflight(&Memory::new(world), &target(), &with_image).await;
     let want = "whether image web:2 is for amd64 is not checked: nobody answers";
     assert_eq!(said.unwrap(), [want]);
+    let mut world = sound();
+    world.service.as_mut().unwrap().desired = 0;
+    let said = preflight(&Memory::new(world), &target(), &intent())
+        .await
+        .unwrap();
+    assert!(said[0].contains("the service wants no task"), "{said:?}");
     let roles = ["web-task".to_owned(), "web-execution".to_owned()];
     let with_roles = Intent {
         roles: &roles,

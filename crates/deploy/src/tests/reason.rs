@@ -153,6 +153,23 @@ fn a_task_that_failed_is_the_cause() {
 }
 
 #[test]
+fn a_registry_that_limits_pulls_is_told_apart() {
+    let next = |reason: &str| {
+        let mut task = stopped("1", "TaskFailedToStart", reason);
+        task.containers.clear();
+        end(|snapshot| snapshot.stopped_tasks = vec![task])
+            .next
+            .unwrap()
+    };
+    let limited = next(
+        "CannotPullContainerError: httpd:2.4: 429 Too Many Requests - toomanyrequests: You have reached your pull rate limit",
+    );
+    assert!(limited.contains("keep the image in ECR"), "{limited}");
+    let missing = next("CannotPullContainerError: httpd:2.4: not found");
+    assert!(missing.contains("is in its repository"), "{missing}");
+}
+
+#[test]
 fn many_tasks_are_one_cause_and_the_one_with_a_log_tells_it() {
     let mut second = exited("2");
     second.log = (1..=12).map(|line| format!("line {line}")).collect();
