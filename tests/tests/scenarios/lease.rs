@@ -16,6 +16,9 @@ use super::failure::until;
 use super::place::{Place, spec, without_latency};
 use super::stage::{AUTOMATIC, Ran, Stage, Surroundings};
 
+/// Longer than an attempt is waited for: it is lost after 20 s, and made again.
+const SILENT: Duration = Duration::from_secs(50);
+
 /// Somebody at a machine of their own, in the process `id` there.
 fn operator(stage: &Stage, id: u32) -> Surroundings {
     let mut surroundings = stage.surroundings();
@@ -378,7 +381,7 @@ async fn a_lease_that_is_lost_before_anything_is_done() {
         &AUTOMATIC.replace("keep_old: 5m", "keep_old: 6m"),
     );
     for operation in ["GetBucketVersioning", "ListDeployments"] {
-        let slow = strike(operation, 0, 1, Strike::Delay(Duration::from_secs(50)));
+        let slow = strike(operation, 0, 2, Strike::Delay(SILENT));
         stage.sandbox.faults().add(Rule {
             service: None,
             ..slow
@@ -410,7 +413,7 @@ async fn a_lease_that_cannot_be_renewed_ends_the_run_when_it_runs_out() {
     // Enough of it to do when the lease runs out.
     let slow = |operation: &str| Rule {
         service: None,
-        ..strike(operation, 0, 2, Strike::Delay(Duration::from_secs(50)))
+        ..strike(operation, 0, 2, Strike::Delay(SILENT))
     };
     for rule in [
         strike("PutObject", 1, 1_000_000, Strike::Refuse(silent)),
@@ -468,12 +471,10 @@ async fn answers_that_are_lost_cost_nobody_the_lease() {
 async fn whoever_takes_the_lease_in_the_last_moment_of_a_teardown_has_it() {
     let alone = Alone::new().await;
     let stage = Stage::of(AUTOMATIC, alone.account.fork().unwrap());
-    stage.sandbox.faults().add(strike(
-        "DeleteBucket",
-        0,
-        1,
-        Strike::Delay(Duration::from_secs(50)),
-    ));
+    stage
+        .sandbox
+        .faults()
+        .add(strike("DeleteBucket", 0, 2, Strike::Delay(SILENT)));
     let (first, second) = (operator(&stage, 1), operator(&stage, 2));
     let (down, up) = tokio::join!(first.run("down --yes --delete-source"), async {
         until_held(&stage).await;

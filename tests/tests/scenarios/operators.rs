@@ -109,7 +109,7 @@ async fn with_nothing_allowed_nothing_works() {
     stage.sandbox.caller_policy(Some(vec![nothing])).unwrap();
     for command in ["plan", "up --yes", "status", "down --yes"] {
         let ran = stage.run(command).await.exits(7);
-        assert!(ran.err.contains("`ecspipe policy "), "{}", ran.err);
+        assert!(ran.err.contains("`ecspipe policy`"), "{}", ran.err);
     }
 }
 
