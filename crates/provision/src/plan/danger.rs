@@ -129,7 +129,7 @@ pub(super) fn find(
     sight.group(&mut found);
     sight.checks(&mut found);
     sight.bucket(&mut found);
-    by_hand(&plan.drift, &mut found);
+    by_hand(&plan.drift, sight.deployment_group().is_some(), &mut found);
     found
         .dangers
         .sort_by(|left, right| (left.kind, &left.key).cmp(&(right.kind, &right.key)));
@@ -465,8 +465,8 @@ impl<'a> Sight<'a> {
     }
 }
 
-/// What is dangerous only because nobody applied it.
-fn by_hand(drift: &[Drift], found: &mut Found<'_>) {
+/// What is dangerous only because nobody applied it. The key of an app that is not up any more went with its teardown.
+fn by_hand(drift: &[Drift], is_up: bool, found: &mut Found<'_>) {
     for drift in drift {
         let trust = drift
             .changes
@@ -481,7 +481,7 @@ fn by_hand(drift: &[Drift], found: &mut Found<'_>) {
                 PUT_BACK,
             );
         }
-        if drift.key.kind == Kind::EncryptionKey && drift.gone {
+        if drift.key.kind == Kind::EncryptionKey && drift.gone && is_up {
             let message = "the KMS key is gone or waits for its deletion: what is encrypted with it can't be read, the deployment files first of all";
             found.add(
                 DangerKind::KeyGone,

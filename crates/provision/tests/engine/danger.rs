@@ -382,6 +382,16 @@ fn what_can_be_lost_or_opened() {
     );
 }
 
+/// What a teardown that was interrupted has taken away endangers nobody: its first steps end the app.
+#[test]
+fn the_rest_of_a_teardown_is_no_danger() {
+    let cloud = account();
+    for key in ["deployment-group/main", "encryption-key/main"] {
+        remove(&cloud, key);
+    }
+    assert_eq!(dangers(&cloud, Options::default()), []);
+}
+
 /// The gravest first.
 #[test]
 fn several_are_told_by_their_gravity() {
