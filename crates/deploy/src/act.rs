@@ -12,7 +12,7 @@ use crate::follow::{self, FollowOptions, Id, OnEvent, Poll, WaitUntil};
 use crate::half_way::HalfWay;
 use crate::rollout::{self, Phase, rollback_expected_until};
 use crate::rollouts::{AfterStop, DeploymentSummary, DeploymentWait, Rollouts, Target, Which};
-use crate::snapshot::{Deployment, DeploymentStatus, TaskSet, TaskSetStatus};
+use crate::snapshot::{DeploymentStatus, TaskSet, TaskSetStatus};
 use crate::start::{create, new_deployment};
 
 /// How many deployments are looked through for a good one.
@@ -193,7 +193,7 @@ pub async fn rollback(
         let goes_back = deployment.is_automatic_rollback()
             || replaces(deployment.description.as_deref()).is_some();
         if goes_back {
-            return Err(in_flight(&deployment));
+            return Err(DeployError::in_flight(&deployment.id, &deployment.status));
         }
         stop_deployment(rollouts, target, &deployment.id, AfterStop::RollBack).await?;
         return Ok(Rollback::Stopped {
@@ -258,7 +258,7 @@ async fn leave_to_codedeploy(
         if let Some((rollback, phase)) = rollback {
             return match phase.is_over() {
                 true => Ok(()),
-                false => Err(in_flight(&rollback)),
+                false => Err(DeployError::in_flight(&rollback.id, &rollback.status)),
             };
         }
         let now = rollouts.now();
@@ -275,13 +275,6 @@ async fn leave_to_codedeploy(
             });
         }
         sleep(poll.every.min(now.duration_until(until).unsigned_abs())).await;
-    }
-}
-
-fn in_flight(deployment: &Deployment) -> DeployError {
-    DeployError::InFlight {
-        deployment: deployment.id.clone(),
-        status: deployment.status.to_string(),
     }
 }
 

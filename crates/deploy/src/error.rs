@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::preflight::Obstacle;
+use crate::snapshot::DeploymentStatus;
 
 /// An operation of AWS that failed, as the adapter has classified it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, thiserror::Error)]
@@ -171,6 +172,14 @@ impl DeployError {
     /// Whether credentials or permissions are what is missing.
     pub fn is_access(&self) -> bool {
         matches!(self, Self::Cloud(failure) if failure.kind == FailureKind::Access)
+    }
+
+    /// A [`DeployError::InFlight`] for a deployment with its status.
+    pub(crate) fn in_flight(deployment: &str, status: &DeploymentStatus) -> Self {
+        Self::InFlight {
+            deployment: deployment.to_owned(),
+            status: status.to_string(),
+        }
     }
 
     /// A [`DeployError::NotFound`] for `what`.

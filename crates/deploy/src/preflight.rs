@@ -86,10 +86,7 @@ pub async fn preflight(
     let mut obstacles = obstacles(&found, target, intent);
     match (&found.in_flight, obstacles.len()) {
         // Alone it is an error of its own, which a caller can wait for.
-        (Some(deployment), 1) => Err(DeployError::InFlight {
-            deployment: deployment.id.clone(),
-            status: deployment.status.to_string(),
-        }),
+        (Some(deployment), 1) => Err(DeployError::in_flight(&deployment.id, &deployment.status)),
         (_, 0) => Ok(notes(&found, intent)),
         _ => {
             obstacles.dedup();

@@ -269,10 +269,7 @@ pub(crate) async fn refuse_in_flight(
         .into_iter()
         .next()
     {
-        Some(deployment) => Err(DeployError::InFlight {
-            deployment: deployment.id,
-            status: deployment.status.to_string(),
-        }),
+        Some(deployment) => Err(DeployError::in_flight(&deployment.id, &deployment.status)),
         None => Ok(()),
     }
 }

@@ -215,6 +215,19 @@ pub(crate) fn edit(cloud: &Memory, key: &str, mut change: impl FnMut(&mut Resour
     assert_eq!(edited, 1, "{key}");
 }
 
+/// The ports that a security group lets in.
+pub(crate) fn ports(cloud: &Memory, key: &str) -> Vec<u16> {
+    let mut ports = Vec::new();
+    edit(cloud, key, |resource| {
+        let Resource::SecurityGroup(group) = resource else {
+            panic!("{key} is no security group")
+        };
+        let rules = group.ingress.iter();
+        ports = rules.filter_map(|rule| rule.from_port).collect();
+    });
+    ports
+}
+
 /// What is held back, with what it waits for: `listener/test: in flight`, `event-rule/source: after pipeline/main`.
 pub(crate) fn held_back(plan: &Plan) -> Vec<String> {
     let show = |held: &ecspipe_provision::HeldBack| match &held.reason {

@@ -7,7 +7,7 @@ use ecspipe_spec::Spec;
 use proptest::prelude::*;
 
 use crate::account::{
-    IN_FLIGHT, assert_settled, carry_out, edit, held_back, id, keys, plan_for, steps, up,
+    IN_FLIGHT, assert_settled, carry_out, edit, held_back, id, keys, plan_for, ports, steps, up,
 };
 use crate::specs::{compatible, tutorial, tutorial_with};
 
@@ -98,20 +98,7 @@ fn what_comes_after_waits_too() {
 fn a_port_is_closed_only_when_its_listener_has_left() {
     let cloud = account();
     let other = tutorial_with(|spec| spec.load_balancer.production.port = 8443);
-    let ports = |cloud: &Memory| -> Vec<u16> {
-        let mut ports = Vec::new();
-        edit(cloud, "security-group/balancer", |resource| {
-            let Resource::SecurityGroup(group) = resource else {
-                panic!()
-            };
-            ports = group
-                .ingress
-                .iter()
-                .filter_map(|rule| rule.from_port)
-                .collect();
-        });
-        ports
-    };
+    let open = || ports(&cloud, "security-group/balancer");
     let waiting = plan_for(&cloud, &other, IN_FLIGHT);
     carry(&cloud, &waiting);
     assert_eq!(
@@ -121,7 +108,7 @@ fn a_port_is_closed_only_when_its_listener_has_left() {
             "security-group/balancer: after listener/production"
         ]
     );
-    assert_eq!(ports(&cloud), [80, 8080, 8443]);
+    assert_eq!(open(), [80, 8080, 8443]);
 
     let moving = plan_for(&cloud, &other, Options::default());
     let [listener, group] = &moving.steps[..] else {
@@ -130,7 +117,7 @@ fn a_port_is_closed_only_when_its_listener_has_left() {
     assert_eq!(listener.key.to_string(), "listener/production");
     assert!(group.after.contains(&listener.id), "{group:?}");
     carry(&cloud, &moving);
-    assert_eq!(ports(&cloud), [8080, 8443]);
+    assert_eq!(open(), [8080, 8443]);
     assert_settled(&cloud, &other);
 
     // Without a rollout all of it is one run: opened, moved, closed.
@@ -149,7 +136,7 @@ fn a_port_is_closed_only_when_its_listener_has_left() {
         ]
     );
     carry(&cloud, &at_once);
-    assert_eq!(ports(&cloud), [80, 8080]);
+    assert_eq!(open(), [80, 8080]);
     assert_settled(&cloud, &tutorial());
 }
 

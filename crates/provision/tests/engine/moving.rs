@@ -10,7 +10,7 @@ use ecspipe_provision::{
 use ecspipe_spec::{Nat, Spec, Zones};
 
 use crate::account::{
-    assert_settled, edit, graph_of, id, inventory, keys, plan_for, roll_out, steps, up,
+    assert_settled, edit, graph_of, id, inventory, keys, plan_for, ports, roll_out, steps, up,
 };
 use crate::specs::{tutorial, tutorial_with, zone};
 
@@ -186,31 +186,15 @@ fn both_ports_are_open_until_the_old_tasks_are_gone() {
     );
     up(&cloud, &moved);
     assert_settled(&cloud, &moved);
-    assert_eq!(ports(&cloud), [80, 3000]);
+    assert_eq!(ports(&cloud, "security-group/service"), [80, 3000]);
     // A change of mind before the deployment costs nothing.
     assert_eq!(steps(&plan(&cloud, &tutorial())).len(), 2);
 
     roll_out(&cloud, &moved);
     up(&cloud, &moved);
     assert_settled(&cloud, &moved);
-    assert_eq!(ports(&cloud), [3000]);
+    assert_eq!(ports(&cloud, "security-group/service"), [3000]);
     assert_eq!(deferred(&plan(&cloud, &moved)), Vec::<String>::new());
-}
-
-/// The ports on which the balancer reaches the tasks.
-fn ports(cloud: &Memory) -> Vec<u16> {
-    let mut ports = Vec::new();
-    edit(cloud, "security-group/service", |resource| {
-        let Resource::SecurityGroup(group) = resource else {
-            panic!()
-        };
-        ports = group
-            .ingress
-            .iter()
-            .filter_map(|rule| rule.from_port)
-            .collect();
-    });
-    ports
 }
 
 /// The step of `plan` on `key`.
